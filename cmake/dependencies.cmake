@@ -1,0 +1,25 @@
+# Every library comes from the distribution; scripts/install-dependencies names the packages.
+find_package(Threads REQUIRED)
+find_package(Boost 1.81 REQUIRED)
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+find_package(nlohmann_json 3.11 REQUIRED)
+find_package(simdjson REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(prometheus-cpp REQUIRED COMPONENTS core)
+find_package(tomlplusplus REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(hwy REQUIRED)
+
+# These ship without a usable CMake package, or with one that pulls in tools we do not need.
+function(tessera_import_library target header library)
+  find_path(${target}_INCLUDE_DIR ${header} PATH_SUFFIXES x86_64-linux-gnu aarch64-linux-gnu
+            x86_64-linux-gnu/openblas-openmp REQUIRED)
+  find_library(${target}_LIBRARY ${library} REQUIRED)
+  add_library(${target} UNKNOWN IMPORTED)
+  set_target_properties(${target} PROPERTIES IMPORTED_LOCATION ${${target}_LIBRARY})
+endfunction()
+tessera_import_library(tessera_rocksdb rocksdb/db.h rocksdb)
+tessera_import_library(tessera_faiss faiss/Index.h faiss)
+tessera_import_library(tessera_openblas openblas_config.h openblas)
+tessera_import_library(tessera_roaring roaring/roaring.hh roaring)
+target_link_libraries(tessera_faiss INTERFACE tessera_openblas OpenMP::OpenMP_CXX)

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/metric.h"
+
+namespace tessera::index {
+
+/// Distances between float32 vectors, one routine for every path (exact scan, graph walk,
+/// re-ranking), so that equal vectors give equal bits wherever they are compared.
+///
+/// A *distance* is smaller for nearer rows whatever the metric: squared L2 for Euclid, the negative
+/// inner product for Cosine and Dot, the L1 norm for Manhattan. `score_of` turns it into what a
+/// client sees. Rows of a matrix are stored one after the other: row i begins at rows + i * dim.
+/// The instruction set is chosen once at start, the best the CPU has; `TESSERA_CPU` =
+/// baseline | avx2 | avx512 lowers it. Thread rule: pure functions.
+
+float distance(Metric metric, const float* a, const float* b, std::size_t dim);
+
+/// out[i] = distance(metric, query, row i) for `row_count` consecutive rows.
+void distances(Metric metric, const float* query, const float* rows, std::size_t row_count,
+               std::size_t dim, float* out);
+
+/// out[i] = distance(metric, query, row row_ids[i]).
+void distances_at(Metric metric, const float* query, const float* rows,
+                  std::span<const std::uint32_t> row_ids, std::size_t dim, float* out);
+
+/// Cosine, Dot: -distance. Euclid: sqrt(distance). Manhattan: distance.
+float score_of(Metric metric, float distance);
+/// The distance whose score_of is `score`, for thresholds.
+float distance_of(Metric metric, float score);
+
+/// Scales `vector` to unit length; false and unchanged when its norm is zero.
+bool normalise(std::span<float> vector);
+
+/// Inner product with the same bits as distance(kDot).
+float inner_product(const float* a, const float* b, std::size_t dim);
+
+/// The instruction set in use: "avx512", "avx2", "neon", "baseline".
+const char* cpu_level();
+
+}  // namespace tessera::index

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/metric.h"
+#include "storage/section_file.h"
+
+namespace tessera::storage {
+
+/// What a segment file says of itself. One file holds the rows of one sealed segment of one named
+/// vector, and the index over them.
+struct SegmentHeader {
+  std::uint32_t collection = 0;
+  std::uint16_t vector = 0;
+  std::uint64_t segment = 0;  ///< Unique in the collection.
+  Metric metric = Metric::kCosine;
+  std::uint32_t dim = 0;
+  std::uint64_t row_count = 0;
+  std::string index_spec;  ///< JSON text, opaque here.
+};
+
+inline constexpr std::string_view kSegmentKind = "segment";
+inline constexpr std::uint32_t kSegmentVersion = 1;
+
+/// Sections "header", "slots" (u32 a row), "versions" (u64 a row), "vectors" (float32, row-major)
+/// and "index" (what the index saved). The rows stay in the file whatever codes the index uses: it is
+/// mapped, and results are re-ranked with them.
+class SegmentFile {
+ public:
+  static Result<std::unique_ptr<const SegmentFile>> open(const std::string& path);
+
+  [[nodiscard]] const SegmentHeader& header() const { return header_; }
+  [[nodiscard]] std::span<const std::uint32_t> slots() const { return slots_; }
+  [[nodiscard]] std::span<const std::uint64_t> versions() const { return versions_; }
+  [[nodiscard]] const float* vectors() const { return vectors_; }
+  [[nodiscard]] std::span<const std::byte> index() const { return index_; }
+  [[nodiscard]] std::uint64_t file_bytes() const { return file_->file_bytes(); }
+
+ private:
+  SegmentFile() = default;
+  std::unique_ptr<const SectionFile> file_;
+  SegmentHeader header_;
+  std::span<const std::uint32_t> slots_;
+  std::span<const std::uint64_t> versions_;
+  const float* vectors_ = nullptr;
+  std::span<const std::byte> index_;
+};
+
+/// Writes and publishes a segment file. `vectors` holds row_count * dim floats; `write_index` appends
+/// the index section.
+Status write_segment_file(const std::string& path, const SegmentHeader& header,
+                          std::span<const std::uint32_t> slots,
+                          std::span<const std::uint64_t> versions, const float* vectors,
+                          const std::function<Status(ByteSink&)>& write_index);
+
+}  // namespace tessera::storage

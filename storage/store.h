@@ -1,0 +1,124 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/point_id.h"
+#include "base/status.h"
+
+namespace tessera::storage {
+
+using CollectionNumber = std::uint32_t;  ///< Never reused within a data directory.
+using VectorNumber = std::uint16_t;      ///< Number of a named vector within its collection.
+
+/// Where a point lives. `slot` is its internal number: given at first insert, never reused.
+struct PointRecord {
+  std::uint32_t slot = 0;
+  std::uint64_t version = 0;  ///< Operation that last changed the point.
+};
+
+/// Changes that are applied together or not at all.
+/// Thread rule: confined to one thread.
+class Batch {
+ public:
+  Batch();
+  ~Batch();
+  Batch(Batch&&) noexcept;
+  Batch& operator=(Batch&&) noexcept;
+
+  void put_point(CollectionNumber collection, const PointId& id, const PointRecord& record);
+  void delete_point(CollectionNumber collection, const PointId& id);
+  void put_payload(CollectionNumber collection, std::uint32_t slot, std::string_view json);
+  void delete_payload(CollectionNumber collection, std::uint32_t slot);
+  /// Writes the vector and, apart from it, its small row record (slot -> version), from which a
+  /// restart learns which rows of the segment files are current without reading any vector.
+  void put_vector(CollectionNumber collection, VectorNumber vector, std::uint32_t slot,
+                  std::uint64_t version, std::span<const float> values);
+  void delete_vector(CollectionNumber collection, VectorNumber vector, std::uint32_t slot);
+  /// Catalog entries and other small documents.
+  void put_meta(std::string_view key, std::string_view value);
+  void delete_meta(std::string_view key);
+  /// Removes every record of a collection but the meta entries.
+  void delete_collection(CollectionNumber collection);
+  /// Removes every vector and row record of one named vector.
+  void delete_vectors(CollectionNumber collection, VectorNumber vector);
+
+  [[nodiscard]] std::size_t size_bytes() const;
+  [[nodiscard]] bool empty() const;
+
+ private:
+  friend class Store;
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+struct StoreOptions {
+  std::uint64_t block_cache_bytes = 256ULL << 20;
+  std::uint64_t write_buffer_bytes = 64ULL << 20;
+  int background_thread_count = 2;
+  int open_file_count_max = 512;
+  bool read_only = false;  ///< For offline tools: the directory is not changed.
+};
+
+/// The truth: points, payloads, vectors and the catalog in one RocksDB instance.
+///
+/// Invariants:
+///  1. A batch is atomic, and after write(batch, sync = true) returns ok it survives power loss.
+///  2. The log is opened with kTolerateCorruptedTailRecords: a torn last record is dropped, damage
+///     anywhere else refuses to open (kCorrupt) instead of losing acknowledged writes.
+/// Errors: kCorrupt, kDiskFull (no space), kUnavailable (I/O, background error), kInternal.
+/// Thread rule: safe from any thread; concurrent write() calls share one log sync.
+class Store {
+ public:
+  static Result<std::unique_ptr<Store>> open(const std::string& path, const StoreOptions& options);
+  virtual ~Store() = default;
+
+  virtual Status write(Batch&& batch, bool sync) = 0;
+  /// Makes every write so far durable.
+  virtual Status sync() = 0;
+
+  [[nodiscard]] virtual Result<std::optional<std::string>> get_meta(std::string_view key) const = 0;
+  /// Every meta entry whose key begins with `prefix`, ascending. The visitor may fail to stop.
+  using MetaVisitor = std::function<Status(std::string_view key, std::string_view value)>;
+  virtual Status visit_meta(std::string_view prefix, const MetaVisitor& visitor) const = 0;
+
+  [[nodiscard]] virtual Result<std::optional<PointRecord>> get_point(CollectionNumber collection,
+                                                                     const PointId& id) const = 0;
+  /// Points in ascending id order, from `from` on (inclusive). The visitor returns false to stop.
+  using PointVisitor = std::function<bool(const PointId& id, const PointRecord& record)>;
+  virtual Status visit_points(CollectionNumber collection, const std::optional<PointId>& from,
+                              const PointVisitor& visitor) const = 0;
+
+  /// JSON text of each slot's payload; nullopt where there is none. One MultiGet.
+  [[nodiscard]] virtual Result<std::vector<std::optional<std::string>>> get_payloads(
+      CollectionNumber collection, std::span<const std::uint32_t> slots) const = 0;
+  /// Payloads in ascending slot order.
+  using PayloadVisitor = std::function<bool(std::uint32_t slot, std::string_view json)>;
+  virtual Status visit_payloads(CollectionNumber collection, const PayloadVisitor& visitor) const = 0;
+
+  /// Each slot's vector; an empty one where there is none. One MultiGet.
+  [[nodiscard]] virtual Result<std::vector<std::vector<float>>> get_vectors(
+      CollectionNumber collection, VectorNumber vector,
+      std::span<const std::uint32_t> slots) const = 0;
+  /// Slots that have this vector, with the operation that wrote it, in ascending slot order.
+  using RowVisitor = std::function<bool(std::uint32_t slot, std::uint64_t version)>;
+  virtual Status visit_rows(CollectionNumber collection, VectorNumber vector,
+                            const RowVisitor& visitor) const = 0;
+  using VectorVisitor =
+      std::function<bool(std::uint32_t slot, std::uint64_t version, std::span<const float> values)>;
+  virtual Status visit_vectors(CollectionNumber collection, VectorNumber vector,
+                               const VectorVisitor& visitor) const = 0;
+
+  /// Reads every block of every table and checks its checksum.
+  virtual Status verify_checksums() const = 0;
+  /// Estimated bytes on disk, of log and tables.
+  [[nodiscard]] virtual std::uint64_t disk_bytes() const = 0;
+};
+
+}  // namespace tessera::storage
