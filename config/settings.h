@@ -1,0 +1,82 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/log.h"
+#include "base/status.h"
+
+namespace tessera::config {
+
+struct ServerSettings {
+  std::string host = "127.0.0.1";
+  std::uint16_t port = 6333;  ///< 0: the system picks one; the start-up line says which.
+  std::uint32_t worker_count = 0;  ///< Threads that answer requests; 0: one a core, at least 2.
+  std::uint32_t connection_count_max = 1024;
+  std::uint32_t queue_length_max = 1024;  ///< Requests waiting for a worker; more are refused (503).
+  std::uint64_t body_bytes_max = 32ULL << 20;
+  std::uint32_t header_bytes_max = 16U << 10;
+  std::uint32_t header_timeout_ms = 10'000;   ///< From the first byte to the last header byte.
+  std::uint32_t body_timeout_ms = 60'000;     ///< For the whole body.
+  std::uint32_t write_timeout_ms = 60'000;    ///< For the whole answer.
+  std::uint32_t idle_timeout_ms = 75'000;     ///< Between two requests of a connection.
+  std::uint32_t request_timeout_ms = 60'000;  ///< Default deadline of a request's work.
+  std::uint32_t shutdown_timeout_ms = 6'000;  ///< In-flight requests get this long to finish.
+};
+
+enum class Durability : std::uint8_t { kSync, kAsync };
+
+struct StorageSettings {
+  std::string path = "tessera-data";
+  Durability durability = Durability::kSync;
+  std::uint32_t flush_interval_ms = 100;  ///< Longest time that an unsynced write stays so.
+  std::uint64_t block_cache_bytes = 256ULL << 20;
+  std::uint64_t write_buffer_bytes = 64ULL << 20;
+  std::uint64_t free_bytes_min = 64ULL << 20;  ///< Below this much free disk, writes get 507.
+};
+
+struct IndexSettings {
+  std::uint32_t build_thread_count = 0;  ///< Threads a background build may use; 0: one a core.
+  std::uint32_t growing_row_count_max = 50'000;  ///< Rows searched exactly before a segment is sealed.
+  std::uint32_t segment_count_max = 4;  ///< Sealed segments of one vector before they are merged.
+};
+
+struct LogSettings {
+  log::Level level = log::Level::kInfo;
+  log::Format format = log::Format::kText;
+};
+
+/// Everything a daemon can be told. Thread rule: immutable after load.
+struct Settings {
+  ServerSettings server;
+  StorageSettings storage;
+  IndexSettings index;
+  LogSettings log;
+};
+
+/// One setting as the documentation and `tesserad --print-config` show it.
+struct SettingInfo {
+  std::string path;         ///< "server.port"
+  std::string environment;  ///< "TESSERA_SERVER_PORT"
+  std::string value;        ///< As TOML text.
+};
+
+/// Where settings come from; later ones win: defaults, file, environment, flags.
+struct Sources {
+  std::optional<std::string> file;                 ///< TOML; unknown keys are an error.
+  std::map<std::string, std::string> environment;  ///< Variables named TESSERA_...; others ignored.
+  std::map<std::string, std::string> flags;        ///< "server.port" -> "7000".
+};
+
+/// kInvalidArgument names file (with line), variable or flag, the setting, its value and the limits.
+/// TESSERA_CPU, TESSERA_DATA_DIR and other variables that are no setting's are left alone only when
+/// listed in kForeignVariables; a misspelt TESSERA_ variable is an error.
+Result<Settings> load(const Sources& sources);
+
+/// Every setting with its current value, in file order.
+std::vector<SettingInfo> describe(const Settings& settings);
+
+}  // namespace tessera::config
