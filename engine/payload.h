@@ -1,0 +1,61 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/point_id.h"
+#include "base/status.h"
+#include "engine/filter.h"
+#include "index/payload_index.h"
+
+namespace tessera::engine {
+
+/// Payloads are compact JSON objects, kept as text: read with simdjson, changed with nlohmann.
+/// Thread rule: pure functions (parsers are kept per thread). Depth is limited to kPayloadDepthMax.
+
+inline constexpr std::size_t kPayloadDepthMax = 64;
+
+/// kInvalidArgument when `text` is no payload path.
+Result<PayloadPath> parse_payload_path(std::string_view text);
+
+/// RFC 3339 and the spellings clients use: "2026-01-05T10:00:00Z", with offset or without (UTC),
+/// "2026-01-05 10:00:00", "2026-01-05T10:00", "2026-01-05"; fractions to microseconds.
+/// Microseconds since 1970 UTC; nullopt when it is none of them.
+std::optional<std::int64_t> parse_datetime(std::string_view text);
+
+/// The values under `path` that an index of `type` holds, array elements one by one.
+Result<std::vector<index::PayloadValue>> extract_values(std::string_view payload,
+                                                        const PayloadPath& path,
+                                                        index::PayloadIndexType type);
+
+/// What a filter asks about a point beside its payload.
+struct PointFacts {
+  PointId id;
+  std::function<bool(std::string_view vector_name)> has_vector;
+};
+/// Whether a point satisfies `filter`; the whole of the dialect's filter semantics. An empty payload
+/// text means {}.
+Result<bool> matches(const Filter& filter, const PointFacts& point, std::string_view payload);
+
+/// Keys of `changes` replace those of `payload`; with `key`, inside the object at that path (made if
+/// absent). Result: the new payload text.
+Result<std::string> merge_payload(std::string_view payload, std::string_view changes,
+                                  const std::optional<PayloadPath>& key);
+/// Removes the values at `paths`; paths that lead nowhere change nothing.
+Result<std::string> remove_payload_keys(std::string_view payload,
+                                        const std::vector<PayloadPath>& paths);
+
+/// Which parts of a payload an answer shows.
+struct PayloadSelector {
+  enum class Kind : std::uint8_t { kNone, kAll, kInclude, kExclude };
+  Kind kind = Kind::kNone;
+  std::vector<PayloadPath> paths;
+};
+/// The payload text with only what the selector shows. Kind kAll returns it unchanged.
+Result<std::string> select_payload(std::string_view payload, const PayloadSelector& selector);
+
+}  // namespace tessera::engine

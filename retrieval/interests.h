@@ -1,0 +1,92 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "index/clustering.h"
+#include "retrieval/searcher.h"
+
+namespace tessera::retrieval {
+
+/// Multi-interest retrieval: a person is a mixture of interests; one search per interest, the budget
+/// split by weight, every hit names its interest. After El-Kishky et al., "kNN-Embed: Locally
+/// Smoothed Embedding Mixtures for Multi-interest Candidate Retrieval" (2022); the formulas and our
+/// own choices are in docs/methods.md.
+
+enum class Represent : std::uint8_t { kCentroid, kMedoid, kCluster };
+enum class Allocation : std::uint8_t { kProportional, kEqual, kSampled };
+enum class MergeOrder : std::uint8_t { kInterleave, kScore };
+enum class BlendWith : std::uint8_t { kVector, kHistory };
+
+/// One thing the person engaged with, newest last.
+struct HistoryItem {
+  std::vector<float> vector;   ///< Normalised for Cosine.
+  std::optional<Slot> slot;    ///< Absent for an inline vector.
+  double weight = 1;           ///< > 0.
+  std::optional<double> at_seconds;  ///< Unix time.
+};
+
+/// An interest the client computed by itself (MIND, ComiRec, ...).
+struct GivenComponent {
+  std::vector<float> vector;
+  double weight = 1;          ///< > 0.
+  int component_filter = -1;  ///< As Search::component_filter.
+};
+
+struct InterestsRequest {
+  // Exactly one of the two is not empty.
+  std::vector<HistoryItem> history;
+  std::vector<GivenComponent> components;
+
+  std::vector<float> vector;  ///< The person's own embedding; may be empty.
+  const index::Clusters* clusters = nullptr;  ///< Required with history.
+
+  std::uint32_t max_components = 5;
+  std::uint32_t min_quota = 1;
+  Represent represent = Represent::kCentroid;
+  std::optional<double> half_life_seconds;
+  double blend = 0;  ///< 0..1: share of the person's vector in every component.
+  BlendWith blend_with = BlendWith::kVector;
+  Allocation allocation = Allocation::kProportional;
+  std::uint64_t seed = 42;  ///< For kSampled.
+  MergeOrder merge = MergeOrder::kInterleave;
+  bool exclude_history = true;
+};
+
+struct InterestHit {
+  Hit hit;
+  std::uint32_t component = 0;
+  std::uint32_t rank = 0;  ///< Position among the component's own hits, from 0.
+};
+
+struct InterestReport {
+  std::uint32_t component = 0;
+  std::optional<std::uint32_t> cluster;  ///< Absent for given components.
+  double weight = 0;                     ///< Normalised: the weights sum to 1.
+  std::size_t quota = 0;                 ///< After the integer split; the quotas sum to the limit.
+  std::size_t returned = 0;              ///< After re-splitting unfilled quotas.
+  std::optional<Slot> medoid;            ///< History item nearest to the component's centre.
+  std::vector<float> vector;             ///< The vector that was searched with.
+};
+
+struct InterestsResult {
+  std::vector<InterestHit> hits;  ///< Exactly min(limit, rows that match), each slot once.
+  std::vector<InterestReport> interests;
+};
+
+/// The mixture of a request: components with weight and vector, heaviest first, no search yet.
+/// kInvalidArgument names the field under "query.interests".
+Result<std::vector<InterestReport>> make_components(const InterestsRequest& request, Metric metric);
+
+/// The whole method. Deterministic for the same data and seed.
+Result<InterestsResult> retrieve_interests(const InterestsRequest& request, std::size_t limit,
+                                           const SlotSet& excluded, Searcher& searcher);
+
+/// Splits `total` seats by weight: floor, then largest remainder, ties to the larger weight, then the
+/// smaller index (Hamilton's method). The sum is exactly `total`. Weights: finite, >= 0, sum > 0.
+std::vector<std::size_t> largest_remainder(const std::vector<double>& weights, std::size_t total);
+
+}  // namespace tessera::retrieval
