@@ -1,0 +1,245 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/cancel.h"
+#include "base/point_id.h"
+#include "engine/collection_config.h"
+#include "engine/filter.h"
+#include "engine/payload.h"
+#include "retrieval/refine.h"
+
+namespace tessera::engine {
+
+// ---- writes -----------------------------------------------------------------------------------
+
+/// A point as a client gives it. Vectors by name ("" is the unnamed one).
+struct PointInput {
+  PointId id;
+  std::vector<std::pair<std::string, std::vector<float>>> vectors;
+  std::optional<std::string> payload;  ///< Compact JSON object; absent: empty.
+};
+
+struct UpsertPoints {
+  std::vector<PointInput> points;
+};
+/// Which points an operation means.
+using PointSelector = std::variant<std::vector<PointId>, Filter>;
+struct DeletePoints {
+  PointSelector selector;
+};
+struct SetPayload {
+  PointSelector selector;
+  std::string payload;              ///< Compact JSON object.
+  std::optional<PayloadPath> key;   ///< Merge inside the object at this path.
+};
+struct OverwritePayload {
+  PointSelector selector;
+  std::string payload;
+};
+struct DeletePayloadKeys {
+  PointSelector selector;
+  std::vector<PayloadPath> keys;
+};
+struct ClearPayload {
+  PointSelector selector;
+};
+struct CreatePayloadIndex {
+  PayloadPath path;
+  PayloadIndexType type = PayloadIndexType::kKeyword;
+  std::optional<std::string> params_json;
+};
+struct DeletePayloadIndex {
+  PayloadPath path;
+};
+using WriteOperation = std::variant<UpsertPoints, DeletePoints, SetPayload, OverwritePayload,
+                                    DeletePayloadKeys, ClearPayload, CreatePayloadIndex,
+                                    DeletePayloadIndex>;
+
+struct WriteResult {
+  std::uint64_t operation_id = 0;
+  bool completed = true;  ///< false: acknowledged (wait=false).
+};
+
+// ---- reads ------------------------------------------------------------------------------------
+
+/// Which vectors an answer shows.
+struct VectorSelector {
+  bool all = false;
+  std::vector<std::string> names;  ///< When not all.
+  [[nodiscard]] bool none() const { return !all && names.empty(); }
+};
+
+struct Record {
+  PointId id;
+  std::optional<std::string> payload;  ///< JSON text, when asked for.
+  std::vector<std::pair<std::string, std::vector<float>>> vectors;  ///< When asked for.
+};
+
+struct RetrieveRequest {
+  std::vector<PointId> ids;
+  PayloadSelector with_payload{PayloadSelector::Kind::kAll, {}};
+  VectorSelector with_vector;
+};
+
+struct ScrollRequest {
+  std::optional<Filter> filter;
+  std::size_t limit = 10;
+  std::optional<PointId> offset;  ///< Inclusive.
+  PayloadSelector with_payload{PayloadSelector::Kind::kAll, {}};
+  VectorSelector with_vector;
+};
+struct ScrollPage {
+  std::vector<Record> records;
+  std::optional<PointId> next_offset;
+};
+
+struct CountRequest {
+  std::optional<Filter> filter;
+  bool exact = true;
+};
+
+// ---- queries ----------------------------------------------------------------------------------
+
+/// A vector, or the stored vector of a point (which is then left out of the answer).
+using VectorInput = std::variant<std::vector<float>, PointId>;
+
+struct HistoryInput {
+  VectorInput item;
+  double weight = 1;
+  std::optional<double> at_seconds;  ///< Unix time.
+};
+struct ComponentInput {
+  std::vector<float> vector;
+  double weight = 1;
+  std::optional<Filter> filter;
+};
+
+/// query.interests. Members as in retrieval::InterestsRequest; `history` and `components` not both.
+struct InterestsQuery {
+  std::vector<HistoryInput> history;
+  std::vector<ComponentInput> components;
+  std::vector<float> vector;
+  std::uint32_t max_components = 5;
+  std::uint32_t min_quota = 1;
+  retrieval::Represent represent = retrieval::Represent::kCentroid;
+  std::optional<double> half_life_seconds;
+  double blend = 0;
+  retrieval::BlendWith blend_with = retrieval::BlendWith::kVector;
+  retrieval::Allocation allocation = retrieval::Allocation::kProportional;
+  std::uint64_t seed = 42;
+  retrieval::MergeOrder merge = retrieval::MergeOrder::kInterleave;
+  bool exclude_history = true;
+};
+
+/// query.refine.
+struct RefineQuery {
+  std::variant<VectorInput, InterestsQuery> query;
+  std::vector<HistoryInput> history;
+  std::uint32_t rounds = 5;
+  retrieval::Strategy strategy = retrieval::Explore{};
+};
+
+/// No query: scroll order, score 0.
+struct NoQuery {};
+using QueryKind = std::variant<NoQuery, VectorInput, InterestsQuery, RefineQuery>;
+
+struct SearchParams {
+  std::optional<std::size_t> hnsw_ef;
+  bool exact = false;
+  bool indexed_only = false;
+  std::optional<std::size_t> probe_count;  ///< "nprobe", for IVF.
+};
+
+struct QueryRequest {
+  QueryKind query;
+  std::string using_vector;  ///< "" is the unnamed one.
+  std::optional<Filter> filter;
+  SearchParams params;
+  std::optional<float> score_threshold;
+  std::size_t limit = 10;
+  std::size_t offset = 0;
+  PayloadSelector with_payload;
+  VectorSelector with_vector;
+  bool explain = false;
+};
+
+struct ScoredPoint {
+  Record record;
+  std::uint64_t version = 0;
+  float score = 0;
+  std::optional<std::pair<std::uint32_t, std::uint32_t>> interest;  ///< component, rank
+  std::optional<std::uint32_t> round;
+};
+
+/// One interest as the answer shows it.
+struct InterestInfo {
+  std::uint32_t component = 0;
+  std::optional<std::uint32_t> cluster;
+  double weight = 0;
+  std::size_t quota = 0;
+  std::size_t returned = 0;
+  std::optional<PointId> medoid;
+};
+
+/// How a query was run, for "explain": true.
+struct QueryPlan {
+  std::string strategy;  ///< "exact_scan", "filtered_walk", "walk", "scroll"; the last search's.
+  std::size_t match_count = 0;    ///< Points that the filter allows.
+  std::size_t visited_count = 0;  ///< Distances computed.
+  std::size_t search_count = 0;   ///< Nearest-neighbour searches run.
+  std::size_t segment_count = 0;
+};
+
+struct QueryResult {
+  std::vector<ScoredPoint> points;
+  std::vector<InterestInfo> interests;
+  std::vector<retrieval::RoundReport> rounds;
+  std::optional<QueryPlan> plan;
+};
+
+// ---- clusters, reindex, jobs ------------------------------------------------------------------
+
+struct TrainClustersRequest {
+  std::string vector;  ///< Name; "" is the unnamed one.
+  std::uint32_t count = 0;
+  std::uint32_t iterations = 20;
+  std::uint64_t seed = 42;
+  std::optional<std::size_t> sample;  ///< Rows to train on; absent: at most 256 a cluster.
+};
+struct ClustersInfo {
+  std::string vector;
+  std::uint32_t count = 0;
+  std::int64_t trained_at_us = 0;
+  std::vector<std::uint64_t> sizes;
+  std::uint64_t version = 0;
+  double drift = 0;  ///< Relative growth of the mean distance to the nearest centroid since training.
+};
+
+struct ReindexRequest {
+  std::string vector;
+  std::optional<IndexConfig> index;
+  std::optional<HnswConfig> hnsw;
+};
+
+enum class JobState : std::uint8_t { kQueued, kRunning, kDone, kFailed, kCancelled };
+struct JobInfo {
+  std::uint64_t id = 0;
+  std::string kind;  ///< "reindex", "clusters", "index" (background build)
+  std::string collection;
+  std::string detail;
+  JobState state = JobState::kQueued;
+  std::uint64_t done = 0;
+  std::uint64_t total = 0;
+  std::optional<double> eta_seconds;
+  std::string error;
+  std::int64_t created_at_us = 0;
+  std::optional<std::int64_t> finished_at_us;
+};
+
+}  // namespace tessera::engine
