@@ -14,6 +14,7 @@ namespace tessera::index {
 /// A *distance* is smaller for nearer rows whatever the metric: squared L2 for Euclid, the negative
 /// inner product for Cosine and Dot, the L1 norm for Manhattan. `score_of` turns it into what a
 /// client sees. Rows of a matrix are stored one after the other: row i begins at rows + i * dim.
+/// Finite input never gives NaN: where infinities cancel the distance is +infinity.
 /// The instruction set is chosen once at start, the best the CPU has; `TESSERA_CPU` =
 /// baseline | avx2 | avx512 lowers it. Thread rule: pure functions.
 
@@ -26,6 +27,16 @@ void distances(Metric metric, const float* query, const float* rows, std::size_t
 /// out[i] = distance(metric, query, row row_ids[i]).
 void distances_at(Metric metric, const float* query, const float* rows,
                   std::span<const std::uint32_t> row_ids, std::size_t dim, float* out);
+
+/// The distance of `query_shifted` to a row of 8-bit codes, where value d of the row is
+/// scale[d] * code[d]. Euclid and Manhattan: the caller has subtracted the codes' offset from the
+/// query. Cosine and Dot: minus the inner product with the scaled codes; the caller subtracts the
+/// inner product with the offset.
+float distance_sq8(Metric metric, const float* query_shifted, const float* scale,
+                   const std::uint8_t* code, std::size_t dim);
+/// out[i] = distance_sq8 of row i, whose codes begin at codes + i * dim.
+void distances_sq8(Metric metric, const float* query_shifted, const float* scale,
+                   const std::uint8_t* codes, std::size_t row_count, std::size_t dim, float* out);
 
 /// Cosine, Dot: -distance. Euclid: sqrt(distance). Manhattan: distance.
 float score_of(Metric metric, float distance);
