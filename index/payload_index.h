@@ -27,7 +27,7 @@ using PayloadValue = std::variant<std::int64_t, double, bool, std::string>;
 /// Bounds of a numeric range; an absent bound is open. Both kinds of bound may be given.
 template <class Number>
 struct Range {
-  std::optional<Number> gt, gte, lt, lte;
+  std::optional<Number> gt = {}, gte = {}, lt = {}, lte = {};
   [[nodiscard]] bool contains(Number value) const {
     return !(gt && !(value > *gt)) && !(gte && !(value >= *gte)) && !(lt && !(value < *lt)) &&
            !(lte && !(value <= *lte));
