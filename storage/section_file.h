@@ -8,9 +8,14 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/file.h"
 #include "base/status.h"
 
 namespace tessera::storage {
+
+/// What the name of an unpublished file ends with. Such files are removed when the data directory
+/// is opened.
+inline constexpr std::string_view kTemporarySuffix = ".tmp";
 
 /// A file of named sections, each with its own CRC-32C, behind a header with magic, format version
 /// and the file's kind. Used for everything derived: segment files, cluster files. The layout is in
@@ -18,12 +23,15 @@ namespace tessera::storage {
 ///
 /// Publication: written to "<path>.tmp", synced, renamed to <path>, directory synced. A reader sees
 /// the old file or the new one, never a part.
+/// Errors: kDiskFull, kUnavailable with path and call; kInternal for a wrong name or order of
+/// calls. Thread rule: confined to one thread; one writer a path.
 class SectionFileWriter : public ByteSink {
  public:
   /// `kind` at most 16 characters, for example "segment".
   static Result<std::unique_ptr<SectionFileWriter>> create(const std::string& path,
                                                            std::string_view kind,
-                                                           std::uint32_t kind_version);
+                                                           std::uint32_t kind_version,
+                                                           FileSystem& files = posix_file_system());
   /// Removes the temporary file unless publish() succeeded.
   ~SectionFileWriter() override = default;
 
@@ -31,7 +39,8 @@ class SectionFileWriter : public ByteSink {
   virtual Status begin_section(std::string_view name) = 0;
   /// Appends to the current section.
   Status append(std::span<const std::byte> bytes) override = 0;
-  /// Writes the section table, syncs, renames and syncs the directory.
+  /// Writes the section table, syncs, renames and syncs the directory. After a failure the final
+  /// name holds the old file or the complete new one; publish again under another writer.
   virtual Status publish() = 0;
 };
 
@@ -41,9 +50,11 @@ class SectionFile {
  public:
   /// Maps the file and checks header, table and every section's checksum. kNotFound, or kCorrupt
   /// with the path and the field or section that is wrong. Never trusts a size before checking it.
+  /// Reads the whole file once, at the speed of memory or disk.
   static Result<std::unique_ptr<const SectionFile>> open(const std::string& path,
                                                          std::string_view kind,
-                                                         std::uint32_t kind_version_max);
+                                                         std::uint32_t kind_version_max,
+                                                         FileSystem& files = posix_file_system());
   virtual ~SectionFile() = default;
 
   [[nodiscard]] virtual std::uint32_t kind_version() const = 0;

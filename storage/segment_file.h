@@ -25,13 +25,19 @@ struct SegmentHeader {
 
 inline constexpr std::string_view kSegmentKind = "segment";
 inline constexpr std::uint32_t kSegmentVersion = 1;
+inline constexpr std::uint32_t kSegmentDimMax = 65536;
+inline constexpr std::uint64_t kSegmentRowCountMax = 0xffffffff;  ///< Slots have 32 bits.
+inline constexpr std::uint32_t kIndexSpecBytesMax = 1 << 20;
 
 /// Sections "header", "slots" (u32 a row), "versions" (u64 a row), "vectors" (float32, row-major)
-/// and "index" (what the index saved). The rows stay in the file whatever codes the index uses: it is
-/// mapped, and results are re-ranked with them.
+/// and "index" (what the index saved). The rows stay in the file whatever codes the index uses: it
+/// is mapped, and results are re-ranked with them. Thread rule: immutable.
 class SegmentFile {
  public:
-  static Result<std::unique_ptr<const SegmentFile>> open(const std::string& path);
+  /// kNotFound, or kCorrupt with the path and the field: checksums, then every count against the
+  /// bytes that are there. What the index section holds is for the index to check.
+  static Result<std::unique_ptr<const SegmentFile>> open(const std::string& path,
+                                                         FileSystem& files = posix_file_system());
 
   [[nodiscard]] const SegmentHeader& header() const { return header_; }
   [[nodiscard]] std::span<const std::uint32_t> slots() const { return slots_; }
@@ -50,11 +56,12 @@ class SegmentFile {
   std::span<const std::byte> index_;
 };
 
-/// Writes and publishes a segment file. `vectors` holds row_count * dim floats; `write_index` appends
-/// the index section.
+/// Writes and publishes a segment file. `vectors` holds row_count * dim floats; `write_index`
+/// appends the index section. kInternal when header and spans disagree; else as SectionFileWriter.
 Status write_segment_file(const std::string& path, const SegmentHeader& header,
                           std::span<const std::uint32_t> slots,
                           std::span<const std::uint64_t> versions, const float* vectors,
-                          const std::function<Status(ByteSink&)>& write_index);
+                          const std::function<Status(ByteSink&)>& write_index,
+                          FileSystem& files = posix_file_system());
 
 }  // namespace tessera::storage

@@ -100,7 +100,8 @@ class Store {
       CollectionNumber collection, std::span<const std::uint32_t> slots) const = 0;
   /// Payloads in ascending slot order.
   using PayloadVisitor = std::function<bool(std::uint32_t slot, std::string_view json)>;
-  virtual Status visit_payloads(CollectionNumber collection, const PayloadVisitor& visitor) const = 0;
+  virtual Status visit_payloads(CollectionNumber collection,
+                                const PayloadVisitor& visitor) const = 0;
 
   /// Each slot's vector; an empty one where there is none. One MultiGet.
   [[nodiscard]] virtual Result<std::vector<std::vector<float>>> get_vectors(
