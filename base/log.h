@@ -39,6 +39,8 @@ Result<Level> parse_level(std::string_view text);
 /// "text", "json".
 Result<Format> parse_format(std::string_view text);
 
+/// Whether write() would print a line of this level: ask before composing an expensive one.
+[[nodiscard]] bool is_enabled(Level level);
 void write(Level level, std::string_view message, Fields fields = {});
 inline void debug(std::string_view message, Fields fields = {}) { write(Level::kDebug, message, fields); }
 inline void info(std::string_view message, Fields fields = {}) { write(Level::kInfo, message, fields); }

@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/log.h"
@@ -13,13 +14,15 @@ namespace tessera::config {
 
 struct ServerSettings {
   std::string host = "127.0.0.1";
-  std::uint16_t port = 6333;  ///< 0: the system picks one; the start-up line says which.
+  std::uint16_t port = 6333;       ///< 0: the system picks one; the start-up line says which.
+  bool allow_remote = false;       ///< Whether `host` may be reached from other machines.
   std::uint32_t worker_count = 0;  ///< Threads that answer requests; 0: one a core, at least 2.
   std::uint32_t connection_count_max = 1024;
-  std::uint32_t queue_length_max = 1024;  ///< Requests waiting for a worker; more are refused (503).
+  std::uint32_t queue_length_max = 1024;  ///< Requests waiting for a worker; others get 503.
   std::uint64_t body_bytes_max = 32ULL << 20;
   std::uint32_t header_bytes_max = 16U << 10;
-  std::uint32_t header_timeout_ms = 10'000;   ///< From the first byte to the last header byte.
+  /// From the first byte to the last header byte; for a connection's first request, from connect.
+  std::uint32_t header_timeout_ms = 10'000;
   std::uint32_t body_timeout_ms = 60'000;     ///< For the whole body.
   std::uint32_t write_timeout_ms = 60'000;    ///< For the whole answer.
   std::uint32_t idle_timeout_ms = 75'000;     ///< Between two requests of a connection.
@@ -40,7 +43,7 @@ struct StorageSettings {
 
 struct IndexSettings {
   std::uint32_t build_thread_count = 0;  ///< Threads a background build may use; 0: one a core.
-  std::uint32_t growing_row_count_max = 50'000;  ///< Rows searched exactly before a segment is sealed.
+  std::uint32_t growing_row_count_max = 50'000;  ///< Rows searched exactly before sealing.
   std::uint32_t segment_count_max = 4;  ///< Sealed segments of one vector before they are merged.
 };
 
@@ -71,9 +74,15 @@ struct Sources {
   std::map<std::string, std::string> flags;        ///< "server.port" -> "7000".
 };
 
-/// kInvalidArgument names file (with line), variable or flag, the setting, its value and the limits.
-/// TESSERA_CPU, TESSERA_DATA_DIR and other variables that are no setting's are left alone only when
-/// listed in kForeignVariables; a misspelt TESSERA_ variable is an error.
+/// TESSERA_ variables that are no setting's and are left alone: other parts of Tessera read them.
+/// Variables that Kubernetes and container links set for a service named "tessera"
+/// (TESSERA_SERVICE_..., TESSERA_PORT...) are left alone as well.
+inline constexpr std::string_view kForeignVariables[] = {
+    "TESSERA_CPU", "TESSERA_DATA_DIR", "TESSERA_CRASH_AT", "TESSERA_URL", "TESSERA_API_KEY",
+};
+
+/// kInvalidArgument names file (with line), variable or flag, the setting, its value and the
+/// limits. A misspelt TESSERA_ variable is an error.
 Result<Settings> load(const Sources& sources);
 
 /// Every setting with its current value, in file order.
