@@ -37,15 +37,26 @@ struct PointFacts {
   PointId id;
   std::function<bool(std::string_view vector_name)> has_vector;
 };
-/// Whether a point satisfies `filter`; the whole of the dialect's filter semantics. An empty payload
-/// text means {}.
+/// Whether a point satisfies `filter`; the whole of the dialect's filter semantics. An empty
+/// payload text means {}. Integers are compared with range bounds exactly. A path that ends at an
+/// array asks its elements one by one (one level: "a[]" looks into arrays of arrays). null is no
+/// value: `except` does not match it and its values_count is 0. `nested` looks at the objects of an
+/// array. kCorrupt for a bad payload, kInvalidArgument for a filter nested deeper than 128 levels.
 Result<bool> matches(const Filter& filter, const PointFacts& point, std::string_view payload);
 
-/// Keys of `changes` replace those of `payload`; with `key`, inside the object at that path (made if
-/// absent). Result: the new payload text.
+/// The form in which payloads are stored: compact, keys sorted, of equal keys the last one,
+/// integers beyond 64 bits as floats. kFormat when `text` is no JSON object, kInvalidArgument when
+/// it is too deep. All functions here that return a payload text return this form.
+Result<std::string> canonical_payload(std::string_view text);
+
+/// Keys of `changes` replace those of `payload`; with `key`, inside the object at that path. What
+/// `key` needs and is not there is made, a value that is no container is replaced by one; array
+/// elements are never made. Result: the new payload text. kFormat when `changes` is no JSON object,
+/// kInvalidArgument when the result is too deep or too large, kCorrupt for a bad `payload`.
 Result<std::string> merge_payload(std::string_view payload, std::string_view changes,
                                   const std::optional<PayloadPath>& key);
-/// Removes the values at `paths`; paths that lead nowhere change nothing.
+/// Removes the values at `paths`; paths that lead nowhere change nothing. Element numbers are those
+/// of the payload as given, whatever the other paths remove.
 Result<std::string> remove_payload_keys(std::string_view payload,
                                         const std::vector<PayloadPath>& paths);
 
@@ -55,7 +66,8 @@ struct PayloadSelector {
   Kind kind = Kind::kNone;
   std::vector<PayloadPath> paths;
 };
-/// The payload text with only what the selector shows. Kind kAll returns it unchanged.
+/// The payload text with only what the selector shows; kAll returns it unchanged, kNone "{}".
+/// Included paths keep the objects and arrays around them; what leads nowhere leaves no trace.
 Result<std::string> select_payload(std::string_view payload, const PayloadSelector& selector);
 
 }  // namespace tessera::engine
