@@ -43,4 +43,7 @@ class Database {
   virtual void begin_shutdown() = 0;
 };
 
+/// The instruction set that distances are computed with: "avx512", "avx2", "neon", "baseline".
+const char* cpu_level();
+
 }  // namespace tessera::engine
