@@ -23,6 +23,8 @@ struct PointRecord {
   std::uint64_t version = 0;  ///< Operation that last changed the point.
 };
 
+struct BatchOperations;
+
 /// Changes that are applied together or not at all.
 /// Thread rule: confined to one thread.
 class Batch {
@@ -51,11 +53,11 @@ class Batch {
 
   [[nodiscard]] std::size_t size_bytes() const;
   [[nodiscard]] bool empty() const;
+  /// For the store.
+  [[nodiscard]] const BatchOperations& operations() const { return *operations_; }
 
  private:
-  friend class Store;
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::unique_ptr<BatchOperations> operations_;
 };
 
 struct StoreOptions {
@@ -76,9 +78,13 @@ struct StoreOptions {
 /// Thread rule: safe from any thread; concurrent write() calls share one log sync.
 class Store {
  public:
+  /// Creates the store unless read_only. Besides the above: kNotFound when a read-only one is not
+  /// there, kCorrupt when it was written by a newer version. Replays the log, which is bounded.
   static Result<std::unique_ptr<Store>> open(const std::string& path, const StoreOptions& options);
   virtual ~Store() = default;
 
+  /// After a failure nothing of the batch is visible, but it may appear after a restart. Once the
+  /// disk has room again the next write succeeds.
   virtual Status write(Batch&& batch, bool sync) = 0;
   /// Makes every write so far durable.
   virtual Status sync() = 0;
@@ -116,7 +122,13 @@ class Store {
   virtual Status visit_vectors(CollectionNumber collection, VectorNumber vector,
                                const VectorVisitor& visitor) const = 0;
 
-  /// Reads every block of every table and checks its checksum.
+  /// Numbers of the collections that have any record but meta entries, ascending.
+  [[nodiscard]] virtual Result<std::vector<CollectionNumber>> collections() const = 0;
+  /// Numbers of a collection's vectors that have any record, ascending.
+  [[nodiscard]] virtual Result<std::vector<VectorNumber>> vectors(
+      CollectionNumber collection) const = 0;
+
+  /// Reads every byte of every table and vector file and checks its checksum.
   virtual Status verify_checksums() const = 0;
   /// Estimated bytes on disk, of log and tables.
   [[nodiscard]] virtual std::uint64_t disk_bytes() const = 0;

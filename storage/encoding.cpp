@@ -1,0 +1,172 @@
+#include "storage/encoding.h"
+
+#include <array>
+#include <cstring>
+
+#include "storage/fixed.h"
+
+namespace tessera::storage::encoding {
+namespace {
+
+constexpr char kValueFormat = 1;
+constexpr char kNumberTag = 0;
+constexpr char kUuidTag = 1;
+constexpr std::size_t kUuidBytes = 16;
+
+template <class Integer>
+void put_big_endian(std::string& text, Integer value) {
+  for (int shift = 8 * (static_cast<int>(sizeof(value)) - 1); shift >= 0; shift -= 8) {
+    text += static_cast<char>(static_cast<std::uint8_t>(value >> shift));
+  }
+}
+
+template <class Integer>
+Integer get_big_endian(std::string_view text) {
+  std::uint64_t value = 0;
+  for (std::size_t i = 0; i < sizeof(Integer); ++i) {
+    value = value << 8 | static_cast<std::uint8_t>(text[i]);
+  }
+  return static_cast<Integer>(value);
+}
+
+/// What stands behind the format byte.
+std::optional<std::string_view> body_of(std::string_view value) {
+  if (value.empty() || value.front() != kValueFormat) return std::nullopt;
+  return value.substr(1);
+}
+
+}  // namespace
+
+std::string collection_prefix(CollectionNumber collection) {
+  std::string key;
+  put_big_endian(key, collection);
+  return key;
+}
+
+std::string vector_prefix(CollectionNumber collection, VectorNumber vector) {
+  std::string key = collection_prefix(collection);
+  put_big_endian(key, vector);
+  return key;
+}
+
+std::string prefix_end(std::string prefix) {
+  while (!prefix.empty() && static_cast<std::uint8_t>(prefix.back()) == 0xff) prefix.pop_back();
+  // No key is as long as this, so it lies behind every key that begins with 0xff bytes.
+  if (prefix.empty()) return std::string(64, '\xff');
+  prefix.back() = static_cast<char>(static_cast<std::uint8_t>(prefix.back()) + 1);
+  return prefix;
+}
+
+std::string point_key(CollectionNumber collection, const PointId& id) {
+  std::string key = collection_prefix(collection);
+  if (!id.is_uuid()) {
+    key += kNumberTag;
+    put_big_endian(key, id.number());
+    return key;
+  }
+  key += kUuidTag;
+  const std::array<std::uint8_t, kUuidBytes> bytes = id.uuid_bytes();
+  key.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return key;
+}
+
+std::string payload_key(CollectionNumber collection, std::uint32_t slot) {
+  std::string key = collection_prefix(collection);
+  put_big_endian(key, slot);
+  return key;
+}
+
+std::string row_key(CollectionNumber collection, VectorNumber vector, std::uint32_t slot) {
+  std::string key = vector_prefix(collection, vector);
+  put_big_endian(key, slot);
+  return key;
+}
+
+std::optional<CollectionNumber> decode_collection(std::string_view key) {
+  if (key.size() < kCollectionPrefixBytes) return std::nullopt;
+  return get_big_endian<CollectionNumber>(key);
+}
+
+std::optional<PointId> decode_point_key(std::string_view key) {
+  if (key.size() <= kCollectionPrefixBytes) return std::nullopt;
+  const char tag = key[kCollectionPrefixBytes];
+  const std::string_view id = key.substr(kCollectionPrefixBytes + 1);
+  if (tag == kNumberTag && id.size() == sizeof(std::uint64_t)) {
+    return PointId(get_big_endian<std::uint64_t>(id));
+  }
+  if (tag == kUuidTag && id.size() == kUuidBytes) {
+    std::array<std::uint8_t, kUuidBytes> bytes{};
+    std::memcpy(bytes.data(), id.data(), kUuidBytes);
+    return PointId::from_uuid(bytes);
+  }
+  return std::nullopt;
+}
+
+std::optional<std::uint32_t> decode_payload_key(std::string_view key) {
+  if (key.size() != kCollectionPrefixBytes + sizeof(std::uint32_t)) return std::nullopt;
+  return get_big_endian<std::uint32_t>(key.substr(kCollectionPrefixBytes));
+}
+
+std::optional<RowKey> decode_row_key(std::string_view key) {
+  constexpr std::size_t kSlotOffset = kCollectionPrefixBytes + sizeof(VectorNumber);
+  if (key.size() != kSlotOffset + sizeof(std::uint32_t)) return std::nullopt;
+  return RowKey{get_big_endian<VectorNumber>(key.substr(kCollectionPrefixBytes)),
+                get_big_endian<std::uint32_t>(key.substr(kSlotOffset))};
+}
+
+std::string point_value(const PointRecord& record) {
+  std::string value(1, kValueFormat);
+  put_fixed(value, record.slot);
+  put_fixed(value, record.version);
+  return value;
+}
+
+std::optional<PointRecord> decode_point_value(std::string_view value) {
+  const std::optional<std::string_view> body = body_of(value);
+  if (!body || body->size() != sizeof(std::uint32_t) + sizeof(std::uint64_t)) return std::nullopt;
+  return PointRecord{get_fixed<std::uint32_t>(body->data()),
+                     get_fixed<std::uint64_t>(body->data() + sizeof(std::uint32_t))};
+}
+
+std::string text_value(std::string_view text) {
+  std::string value(1, kValueFormat);
+  value += text;
+  return value;
+}
+
+std::optional<std::string_view> decode_text_value(std::string_view value) {
+  return body_of(value);
+}
+
+std::string row_value(std::uint64_t version) {
+  std::string value(1, kValueFormat);
+  put_fixed(value, version);
+  return value;
+}
+
+std::optional<std::uint64_t> decode_row_value(std::string_view value) {
+  const std::optional<std::string_view> body = body_of(value);
+  if (!body || body->size() != sizeof(std::uint64_t)) return std::nullopt;
+  return get_fixed<std::uint64_t>(body->data());
+}
+
+std::string vector_value(std::uint64_t version, std::span<const float> values) {
+  std::string value(1, kValueFormat);
+  value.reserve(1 + sizeof(version) + values.size_bytes());
+  put_fixed(value, version);
+  value.append(reinterpret_cast<const char*>(values.data()), values.size_bytes());
+  return value;
+}
+
+std::optional<std::uint64_t> decode_vector_value(std::string_view value,
+                                                 std::vector<float>& values) {
+  const std::optional<std::string_view> body = body_of(value);
+  if (!body || body->size() < sizeof(std::uint64_t)) return std::nullopt;
+  const std::string_view floats = body->substr(sizeof(std::uint64_t));
+  if (floats.size() % sizeof(float) != 0) return std::nullopt;
+  values.resize(floats.size() / sizeof(float));
+  std::memcpy(values.data(), floats.data(), floats.size());
+  return get_fixed<std::uint64_t>(body->data());
+}
+
+}  // namespace tessera::storage::encoding

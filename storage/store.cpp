@@ -1,0 +1,480 @@
+#include "storage/store.h"
+
+#include <algorithm>
+#include <atomic>
+#include <charconv>
+#include <chrono>
+
+#include <rocksdb/db.h>
+#include <rocksdb/env.h>
+#include <rocksdb/write_batch.h>
+
+#include "base/log.h"
+#include "storage/batch.h"
+#include "storage/encoding.h"
+#include "storage/rocksdb_status.h"
+#include "storage/store_options.h"
+
+namespace tessera::storage {
+namespace {
+
+constexpr std::uint32_t kStoreFormat = 1;
+constexpr const char* kFormatKey = "format";
+constexpr std::chrono::milliseconds kResumePause{200};
+
+std::string_view view(const rocksdb::Slice& slice) {
+  return {slice.data(), slice.size()};
+}
+rocksdb::Slice slice(std::string_view text) {
+  return {text.data(), text.size()};
+}
+
+Status damaged(const char* what, std::string_view key) {
+  static constexpr char kDigits[] = "0123456789abcdef";
+  std::string hex;
+  for (const char c : key) {
+    hex += kDigits[static_cast<std::uint8_t>(c) >> 4];
+    hex += kDigits[static_cast<std::uint8_t>(c) & 15];
+  }
+  return {Code::kCorrupt, std::string("store: ") + what + " with key " + hex + " does not decode"};
+}
+
+class RocksStore final : public Store {
+ public:
+  RocksStore(std::string path, rocksdb::Env* env, bool read_only)
+      : path_(std::move(path)), env_(env), read_only_(read_only) {}
+
+  ~RocksStore() override {
+    if (database_ == nullptr) return;
+    for (rocksdb::ColumnFamilyHandle* handle : handles_) {
+      database_->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
+    }
+    const rocksdb::Status status = database_->Close();
+    if (!status.ok()) log::warn("the store did not close cleanly", {{"error", status.ToString()}});
+  }
+
+  Status start(const StoreOptions& options) {
+    const rocksdb::DBOptions database_options_ = database_options(options, env_);
+    TESSERA_RETURN_IF_ERROR(check_families(database_options_));
+    rocksdb::DB* database = nullptr;
+    const auto families = family_descriptors(options);
+    const rocksdb::Status status =
+        read_only_
+            ? rocksdb::DB::OpenForReadOnly(database_options_, path_, families, &handles_, &database)
+            : rocksdb::DB::Open(database_options_, path_, families, &handles_, &database);
+    database_.reset(database);
+    TESSERA_RETURN_IF_ERROR(status_of(status, "store " + path_));
+    return check_format();
+  }
+
+  Status write(Batch&& batch, bool sync) override {
+    return guarded_call("store.write", [&] { return write_batch(batch.operations(), sync); });
+  }
+
+  Status sync() override {
+    return guarded_call("store.sync",
+                        [&] { return status_of(database_->SyncWAL(), "store.sync"); });
+  }
+
+  [[nodiscard]] Result<std::optional<std::string>> get_meta(std::string_view key) const override {
+    return guarded_call("store.get_meta", [&]() -> Result<std::optional<std::string>> {
+      rocksdb::PinnableSlice value;
+      TESSERA_ASSIGN_OR_RETURN(const bool found, get(Family::kMeta, key, value));
+      if (!found) return std::optional<std::string>();
+      const auto text = encoding::decode_text_value(view(value));
+      if (!text) return damaged("meta entry", key);
+      return std::optional<std::string>(*text);
+    });
+  }
+
+  Status visit_meta(std::string_view prefix, const MetaVisitor& visitor) const override {
+    return guarded_call("store.visit_meta", [&] {
+      Status outcome;
+      const std::string begin(prefix);
+      const Status status = scan({Family::kMeta, begin, encoding::prefix_end(begin)},
+                                 [&](std::string_view key, std::string_view value) -> Result<bool> {
+                                   const auto text = encoding::decode_text_value(value);
+                                   if (!text) return damaged("meta entry", key);
+                                   outcome = visitor(key, *text);
+                                   return outcome.ok();
+                                 });
+      return status.ok() ? outcome : status;
+    });
+  }
+
+  [[nodiscard]] Result<std::optional<PointRecord>> get_point(CollectionNumber collection,
+                                                             const PointId& id) const override {
+    return guarded_call("store.get_point", [&]() -> Result<std::optional<PointRecord>> {
+      const std::string key = encoding::point_key(collection, id);
+      rocksdb::PinnableSlice value;
+      TESSERA_ASSIGN_OR_RETURN(const bool found, get(Family::kPoints, key, value));
+      if (!found) return std::optional<PointRecord>();
+      const auto record = encoding::decode_point_value(view(value));
+      if (!record) return damaged("point", key);
+      return record;
+    });
+  }
+
+  Status visit_points(CollectionNumber collection, const std::optional<PointId>& from,
+                      const PointVisitor& visitor) const override {
+    return guarded_call("store.visit_points", [&] {
+      const std::string prefix = encoding::collection_prefix(collection);
+      return scan({Family::kPoints, from ? encoding::point_key(collection, *from) : prefix,
+                   encoding::prefix_end(prefix)},
+                  [&](std::string_view key, std::string_view value) -> Result<bool> {
+                    const auto id = encoding::decode_point_key(key);
+                    const auto record = encoding::decode_point_value(value);
+                    if (!id || !record) return damaged("point", key);
+                    return visitor(*id, *record);
+                  });
+    });
+  }
+
+  [[nodiscard]] Result<std::vector<std::optional<std::string>>> get_payloads(
+      CollectionNumber collection, std::span<const std::uint32_t> slots) const override {
+    using Payloads = std::vector<std::optional<std::string>>;
+    return guarded_call("store.get_payloads", [&]() -> Result<Payloads> {
+      std::vector<std::string> keys;
+      keys.reserve(slots.size());
+      for (const std::uint32_t slot : slots) {
+        keys.push_back(encoding::payload_key(collection, slot));
+      }
+      Payloads payloads(slots.size());
+      const Status status = multi_get(Family::kPayloads, keys,
+                                      [&](std::size_t index, std::string_view value) -> Status {
+                                        const auto json = encoding::decode_text_value(value);
+                                        if (!json) return damaged("payload", keys[index]);
+                                        payloads[index].emplace(*json);
+                                        return {};
+                                      });
+      if (!status.ok()) return status;
+      return payloads;
+    });
+  }
+
+  Status visit_payloads(CollectionNumber collection, const PayloadVisitor& visitor) const override {
+    return guarded_call("store.visit_payloads", [&] {
+      const std::string prefix = encoding::collection_prefix(collection);
+      return scan({Family::kPayloads, prefix, encoding::prefix_end(prefix)},
+                  [&](std::string_view key, std::string_view value) -> Result<bool> {
+                    const auto slot = encoding::decode_payload_key(key);
+                    const auto json = encoding::decode_text_value(value);
+                    if (!slot || !json) return damaged("payload", key);
+                    return visitor(*slot, *json);
+                  });
+    });
+  }
+
+  [[nodiscard]] Result<std::vector<std::vector<float>>> get_vectors(
+      CollectionNumber collection, VectorNumber vector,
+      std::span<const std::uint32_t> slots) const override {
+    using Vectors = std::vector<std::vector<float>>;
+    return guarded_call("store.get_vectors", [&]() -> Result<Vectors> {
+      std::vector<std::string> keys;
+      keys.reserve(slots.size());
+      for (const std::uint32_t slot : slots) {
+        keys.push_back(encoding::row_key(collection, vector, slot));
+      }
+      Vectors vectors(slots.size());
+      const Status status = multi_get(Family::kVectors, keys,
+                                      [&](std::size_t index, std::string_view value) -> Status {
+                                        if (encoding::decode_vector_value(value, vectors[index]))
+                                          return {};
+                                        return damaged("vector", keys[index]);
+                                      });
+      if (!status.ok()) return status;
+      return vectors;
+    });
+  }
+
+  Status visit_rows(CollectionNumber collection, VectorNumber vector,
+                    const RowVisitor& visitor) const override {
+    return guarded_call("store.visit_rows", [&] {
+      const std::string prefix = encoding::vector_prefix(collection, vector);
+      return scan({Family::kRows, prefix, encoding::prefix_end(prefix)},
+                  [&](std::string_view key, std::string_view value) -> Result<bool> {
+                    const auto row = encoding::decode_row_key(key);
+                    const auto version = encoding::decode_row_value(value);
+                    if (!row || !version) return damaged("row record", key);
+                    return visitor(row->slot, *version);
+                  });
+    });
+  }
+
+  Status visit_vectors(CollectionNumber collection, VectorNumber vector,
+                       const VectorVisitor& visitor) const override {
+    return guarded_call("store.visit_vectors", [&] {
+      const std::string prefix = encoding::vector_prefix(collection, vector);
+      std::vector<float> values;
+      return scan({Family::kVectors, prefix, encoding::prefix_end(prefix)},
+                  [&](std::string_view key, std::string_view value) -> Result<bool> {
+                    const auto row = encoding::decode_row_key(key);
+                    const auto version = encoding::decode_vector_value(value, values);
+                    if (!row || !version) return damaged("vector", key);
+                    return visitor(row->slot, *version, values);
+                  });
+    });
+  }
+
+  [[nodiscard]] Result<std::vector<CollectionNumber>> collections() const override {
+    using Numbers = std::vector<CollectionNumber>;
+    return guarded_call("store.collections", [&]() -> Result<Numbers> {
+      Numbers numbers;
+      for (const Family family : kCollectionFamilies) {
+        TESSERA_RETURN_IF_ERROR(visit_prefixes(family, "", [&](std::string_view key) {
+          const auto collection = encoding::decode_collection(key);
+          if (!collection) return Result<std::string>(damaged("record", key));
+          numbers.push_back(*collection);
+          return Result<std::string>(encoding::collection_prefix(*collection));
+        }));
+      }
+      return ascending(std::move(numbers));
+    });
+  }
+
+  [[nodiscard]] Result<std::vector<VectorNumber>> vectors(
+      CollectionNumber collection) const override {
+    using Numbers = std::vector<VectorNumber>;
+    return guarded_call("store.vectors", [&]() -> Result<Numbers> {
+      Numbers numbers;
+      for (const Family family : {Family::kVectors, Family::kRows}) {
+        const std::string prefix = encoding::collection_prefix(collection);
+        TESSERA_RETURN_IF_ERROR(visit_prefixes(family, prefix, [&](std::string_view key) {
+          const auto row = encoding::decode_row_key(key);
+          if (!row) return Result<std::string>(damaged("row record", key));
+          numbers.push_back(row->vector);
+          return Result<std::string>(encoding::vector_prefix(collection, row->vector));
+        }));
+      }
+      return ascending(std::move(numbers));
+    });
+  }
+
+  Status verify_checksums() const override {
+    return guarded_call("store.verify_checksums", [&] {
+      return status_of(database_->VerifyFileChecksums(rocksdb::ReadOptions()),
+                       "store.verify_checksums");
+    });
+  }
+
+  [[nodiscard]] std::uint64_t disk_bytes() const override {
+    std::vector<rocksdb::Env::FileAttributes> files;
+    if (!env_->GetChildrenFileAttributes(path_, &files).ok()) return 0;
+    std::uint64_t total = 0;
+    for (const auto& file : files) total += file.size_bytes;
+    return total;
+  }
+
+ private:
+  struct Range {
+    Family family;
+    std::string begin;
+    std::string end;  ///< Exclusive.
+  };
+
+  [[nodiscard]] rocksdb::ColumnFamilyHandle* handle(Family family) const {
+    return handles_[1 + static_cast<std::size_t>(family)];
+  }
+
+  Result<bool> get(Family family, std::string_view key, rocksdb::PinnableSlice& value) const {
+    const rocksdb::Status status =
+        database_->Get(rocksdb::ReadOptions(), handle(family), slice(key), &value);
+    if (status.IsNotFound()) return false;
+    if (!status.ok()) return status_of(status, "store.get");
+    return true;
+  }
+
+  /// `take(index, value)` for each key that is there.
+  template <class Take>
+  Status multi_get(Family family, const std::vector<std::string>& keys, const Take& take) const {
+    if (keys.empty()) return {};
+    const std::vector<rocksdb::Slice> slices(keys.begin(), keys.end());
+    std::vector<rocksdb::PinnableSlice> values(keys.size());
+    std::vector<rocksdb::Status> statuses(keys.size());
+    database_->MultiGet(rocksdb::ReadOptions(), handle(family), keys.size(), slices.data(),
+                        values.data(), statuses.data());
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      if (statuses[i].IsNotFound()) continue;
+      TESSERA_RETURN_IF_ERROR(status_of(statuses[i], "store.get"));
+      TESSERA_RETURN_IF_ERROR(take(i, view(values[i])));
+      // Values pin blocks of the cache; hundreds of large ones need not be held together.
+      values[i].Reset();
+    }
+    return {};
+  }
+
+  /// `take(key, value)` gives true to go on, false to stop, or a failure.
+  template <class Take>
+  Status scan(const Range& range, const Take& take) const {
+    const rocksdb::Slice end = slice(range.end);
+    rocksdb::ReadOptions options;
+    options.iterate_upper_bound = &end;
+    // One pass over everything must not push out what searches use.
+    options.fill_cache = false;
+    const std::unique_ptr<rocksdb::Iterator> iterator(
+        database_->NewIterator(options, handle(range.family)));
+    for (iterator->Seek(slice(range.begin)); iterator->Valid(); iterator->Next()) {
+      TESSERA_ASSIGN_OR_RETURN(const bool go_on,
+                               take(view(iterator->key()), view(iterator->value())));
+      if (!go_on) return {};
+    }
+    return status_of(iterator->status(), "store.scan");
+  }
+
+  /// Visits the first key of each prefix; `take(key)` gives the prefix, or a failure.
+  template <class Take>
+  Status visit_prefixes(Family family, const std::string& within, const Take& take) const {
+    const std::string end_key = encoding::prefix_end(within);
+    const rocksdb::Slice end = slice(end_key);
+    rocksdb::ReadOptions options;
+    options.iterate_upper_bound = &end;
+    const std::unique_ptr<rocksdb::Iterator> iterator(
+        database_->NewIterator(options, handle(family)));
+    iterator->Seek(slice(within));
+    while (iterator->Valid()) {
+      TESSERA_ASSIGN_OR_RETURN(const std::string prefix, take(view(iterator->key())));
+      iterator->Seek(encoding::prefix_end(prefix));
+    }
+    return status_of(iterator->status(), "store.scan");
+  }
+
+  template <class Number>
+  static std::vector<Number> ascending(std::vector<Number> numbers) {
+    std::sort(numbers.begin(), numbers.end());
+    numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
+    return numbers;
+  }
+
+  Status write_batch(const BatchOperations& batch, bool sync) {
+    if (read_only_) return {Code::kInternal, "store.write: the store is open for reading only"};
+    if (batch.operations.empty()) return {};
+    rocksdb::WriteBatch operations(batch.bytes.size() + 32 * batch.operations.size());
+    rocksdb::WriteOptions options;
+    options.sync = sync;
+    rocksdb::Status status = fill(batch, operations);
+    if (status.ok()) status = database_->Write(options, &operations);
+    // A failed write (a full disk) stops all writes until somebody resumes them; when the cause is
+    // gone, the batch gets its second chance here.
+    if (!status.ok() && resume()) status = database_->Write(options, &operations);
+    return status_of(status, "store.write");
+  }
+
+  rocksdb::Status fill(const BatchOperations& batch, rocksdb::WriteBatch& operations) const {
+    std::string_view bytes = batch.bytes;
+    const auto next = [&bytes](std::size_t size) {
+      const rocksdb::Slice piece(bytes.data(), size);
+      bytes.remove_prefix(size);
+      return piece;
+    };
+    for (const BatchOperations::Operation& operation : batch.operations) {
+      const rocksdb::Slice key = next(operation.key_bytes);
+      const rocksdb::Slice value = next(operation.value_bytes);
+      rocksdb::Status status;
+      switch (operation.kind) {
+        case BatchOperations::Kind::kPut:
+          status = operations.Put(handle(operation.family), key, value);
+          break;
+        case BatchOperations::Kind::kDelete:
+          status = operations.Delete(handle(operation.family), key);
+          break;
+        case BatchOperations::Kind::kDeleteRange:
+          status = operations.DeleteRange(handle(operation.family), key, value);
+          break;
+      }
+      if (!status.ok()) return status;
+    }
+    return {};
+  }
+
+  /// Whether a write may be tried again. At most one attempt per pause, for it flushes memory.
+  bool resume() {
+    const std::int64_t now = std::chrono::steady_clock::now().time_since_epoch().count();
+    std::int64_t last = last_resume_.load();
+    if (now - last < std::chrono::steady_clock::duration(kResumePause).count()) return false;
+    if (!last_resume_.compare_exchange_strong(last, now)) return false;
+    const rocksdb::Status status = database_->Resume();
+    if (!status.ok()) return false;
+    log::info("the store accepts writes again", {{"path", path_}});
+    return true;
+  }
+
+  /// Looks only at the list of families, so that a newer store is refused before anything changes.
+  Status check_families(const rocksdb::DBOptions& options) const {
+    if (!env_->FileExists(path_ + "/CURRENT").ok()) return check_absent();
+    std::vector<std::string> names;
+    const rocksdb::Status status = rocksdb::DB::ListColumnFamilies(options, path_, &names);
+    TESSERA_RETURN_IF_ERROR(status_of(status, "store " + path_));
+    for (const std::string& name : names) {
+      const bool known =
+          name == rocksdb::kDefaultColumnFamilyName ||
+          std::find(kFamilyNames.begin(), kFamilyNames.end(), name) != kFamilyNames.end();
+      if (!known) {
+        return {Code::kCorrupt,
+                "store " + path_ + ": was written by a newer version (family \"" + name + "\")"};
+      }
+    }
+    return {};
+  }
+
+  /// Without CURRENT a new store would be made, and the old one's tables deleted as garbage.
+  Status check_absent() const {
+    std::vector<std::string> names;
+    if (env_->GetChildren(path_, &names).ok()) {
+      for (const std::string_view name : names) {
+        if (name.ends_with(".sst") || name.ends_with(".blob") || name.ends_with(".log")) {
+          return {Code::kCorrupt, "store " + path_ + ": CURRENT is missing, but " +
+                                      std::string(name) + " is there"};
+        }
+      }
+    }
+    if (read_only_) return {Code::kNotFound, "store " + path_ + ": does not exist"};
+    return {};
+  }
+
+  Status check_format() {
+    std::string text;
+    const rocksdb::Status status = database_->Get(rocksdb::ReadOptions(), kFormatKey, &text);
+    if (status.IsNotFound() && !read_only_) {
+      rocksdb::WriteOptions options;
+      options.sync = true;
+      return status_of(database_->Put(options, kFormatKey, std::to_string(kStoreFormat)),
+                       "store " + path_);
+    }
+    TESSERA_RETURN_IF_ERROR(status_of(status, "store " + path_ + ": format"));
+    std::uint32_t format = 0;
+    const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), format);
+    if (error != std::errc() || rest != text.data() + text.size() || format == 0) {
+      return {Code::kCorrupt, "store " + path_ + ": format is not a number"};
+    }
+    if (format > kStoreFormat) {
+      return {Code::kCorrupt, "store " + path_ + ": was written by a newer version (format " +
+                                  text + "; this program reads up to " +
+                                  std::to_string(kStoreFormat) + ")"};
+    }
+    return {};
+  }
+
+  const std::string path_;
+  rocksdb::Env* const env_;
+  const bool read_only_;
+  std::unique_ptr<rocksdb::DB> database_;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles_;
+  std::atomic<std::int64_t> last_resume_ = 0;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> open_store(const std::string& path, const StoreOptions& options,
+                                          rocksdb::Env* env) {
+  return guarded_call("store.open", [&]() -> Result<std::unique_ptr<Store>> {
+    auto store = std::make_unique<RocksStore>(path, env, options.read_only);
+    TESSERA_RETURN_IF_ERROR(store->start(options));
+    return std::unique_ptr<Store>(std::move(store));
+  });
+}
+
+Result<std::unique_ptr<Store>> Store::open(const std::string& path, const StoreOptions& options) {
+  return open_store(path, options, rocksdb::Env::Default());
+}
+
+}  // namespace tessera::storage
