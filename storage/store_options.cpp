@@ -88,7 +88,6 @@ rocksdb::DBOptions database_options(const StoreOptions& options, rocksdb::Env* e
   database.max_total_wal_size = 4 * options.write_buffer_bytes;
   database.compaction_readahead_size = 2 << 20;
   database.bytes_per_sync = 1 << 20;
-  database.avoid_unnecessary_blocking_io = true;
 
   database.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
   database.max_log_file_size = 1 << 20;
