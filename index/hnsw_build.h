@@ -1,0 +1,19 @@
+#pragma once
+
+#include "index/ann_index.h"
+#include "index/hnsw_graph.h"
+
+namespace tessera::index {
+
+/// Limits of the two numbers that shape a graph; outside of them building is kInvalidArgument.
+inline constexpr std::uint32_t kHnswMMin = 2;
+inline constexpr std::uint32_t kHnswMMax = 1024;
+inline constexpr std::uint32_t kHnswEfConstructMax = 1U << 20;
+
+/// Builds the graph with FAISS's insertion and our distances: rows of the highest levels first, on
+/// control.thread_count threads. With one thread the same spec and rows give the same graph.
+/// Memory on the way: about twice the graph's.
+Result<HnswGraph> build_graph(const IndexSpec& spec, Metric metric, VectorSpan rows,
+                              const BuildControl& control);
+
+}  // namespace tessera::index
