@@ -28,7 +28,8 @@ class Collection {
   /// kDiskFull, kUnavailable: nothing was applied.
   virtual Result<WriteResult> write(WriteOperation operation, bool wait) = 0;
 
-  [[nodiscard]] virtual Result<std::vector<Record>> retrieve(const RetrieveRequest& request) const = 0;
+  [[nodiscard]] virtual Result<std::vector<Record>> retrieve(
+      const RetrieveRequest& request) const = 0;
   [[nodiscard]] virtual Result<ScrollPage> scroll(const ScrollRequest& request,
                                                   const CancelToken& cancel) const = 0;
   [[nodiscard]] virtual Result<std::uint64_t> count(const CountRequest& request,
@@ -36,7 +37,8 @@ class Collection {
   [[nodiscard]] virtual Result<QueryResult> query(const QueryRequest& request,
                                                   const CancelToken& cancel) const = 0;
 
-  /// Start a job; its id. kInvalidArgument as for writes, kAlreadyExists when one of that kind runs.
+  /// Start a job; its id. kInvalidArgument as for writes, kAlreadyExists when one of that kind
+  /// runs.
   virtual Result<std::uint64_t> start_clusters(const TrainClustersRequest& request) = 0;
   virtual Result<std::uint64_t> start_reindex(const ReindexRequest& request) = 0;
   /// Clusters of one vector; kNotFound before the first training.

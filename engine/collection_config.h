@@ -85,6 +85,10 @@ struct CollectionConfig {
 /// What to build for one vector: its own settings over the collection's over the defaults.
 IndexSpec index_spec_of(const CollectionConfig& config, const VectorConfig& vector);
 
+/// JSON text of an index spec, as segment files hold it, and back. kCorrupt names the field.
+std::string encode_spec(const IndexSpec& spec);
+Result<IndexSpec> decode_spec(std::string_view json);
+
 /// Catalog document of a collection, and back. kCorrupt names the field.
 std::string encode_config(const CollectionConfig& config);
 Result<CollectionConfig> decode_config(std::string_view json);
@@ -98,8 +102,8 @@ struct PayloadFieldSchema {
 /// Answer of GET /collections/{c}.
 struct CollectionInfo {
   CollectionConfig config;
-  bool is_optimizing = false;          ///< "yellow" while a background build is due or running.
-  std::string optimizer_error;         ///< Empty: "ok".
+  bool is_optimizing = false;   ///< "yellow" while a background build is due or running.
+  std::string optimizer_error;  ///< Empty: "ok".
   std::uint64_t point_count = 0;
   std::uint64_t indexed_vector_count = 0;
   std::uint64_t segment_count = 0;

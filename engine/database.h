@@ -29,9 +29,10 @@ class Database {
   virtual Result<bool> delete_collection(const std::string& name) = 0;
   /// Ascending.
   [[nodiscard]] virtual std::vector<std::string> collection_names() const = 0;
-  /// kNotFound "Collection `x` doesn't exist!". The pointer keeps it alive; after deletion its calls
-  /// answer kNotFound.
-  [[nodiscard]] virtual Result<std::shared_ptr<Collection>> collection(const std::string& name) const = 0;
+  /// kNotFound "Collection `x` doesn't exist!". The pointer keeps it alive; after deletion its
+  /// calls answer kNotFound.
+  [[nodiscard]] virtual Result<std::shared_ptr<Collection>> collection(
+      const std::string& name) const = 0;
 
   [[nodiscard]] virtual std::vector<JobInfo> jobs() const = 0;
   /// kNotFound "Job 7 not found".

@@ -62,8 +62,8 @@ struct IsNull {};   ///< null, or an array that holds null.
 
 struct FieldCondition {
   PayloadPath path;
-  std::variant<MatchValue, MatchAny, MatchExcept, MatchText, NumberRange, DatetimeRange, ValuesCount,
-               IsEmpty, IsNull>
+  std::variant<MatchValue, MatchAny, MatchExcept, MatchText, NumberRange, DatetimeRange,
+               ValuesCount, IsEmpty, IsNull>
       test;
   bool negated = false;  ///< {"key": k, "is_empty": false} and {"is_null": false}.
 };

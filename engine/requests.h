@@ -35,8 +35,8 @@ struct DeletePoints {
 };
 struct SetPayload {
   PointSelector selector;
-  std::string payload;              ///< Compact JSON object.
-  std::optional<PayloadPath> key;   ///< Merge inside the object at this path.
+  std::string payload;             ///< Compact JSON object.
+  std::optional<PayloadPath> key;  ///< Merge inside the object at this path.
 };
 struct OverwritePayload {
   PointSelector selector;
@@ -57,9 +57,9 @@ struct CreatePayloadIndex {
 struct DeletePayloadIndex {
   PayloadPath path;
 };
-using WriteOperation = std::variant<UpsertPoints, DeletePoints, SetPayload, OverwritePayload,
-                                    DeletePayloadKeys, ClearPayload, CreatePayloadIndex,
-                                    DeletePayloadIndex>;
+using WriteOperation =
+    std::variant<UpsertPoints, DeletePoints, SetPayload, OverwritePayload, DeletePayloadKeys,
+                 ClearPayload, CreatePayloadIndex, DeletePayloadIndex>;
 
 struct WriteResult {
   std::uint64_t operation_id = 0;
@@ -77,7 +77,7 @@ struct VectorSelector {
 
 struct Record {
   PointId id;
-  std::optional<std::string> payload;  ///< JSON text, when asked for.
+  std::optional<std::string> payload;                               ///< JSON text, when asked for.
   std::vector<std::pair<std::string, std::vector<float>>> vectors;  ///< When asked for.
 };
 
@@ -218,7 +218,8 @@ struct ClustersInfo {
   std::int64_t trained_at_us = 0;
   std::vector<std::uint64_t> sizes;
   std::uint64_t version = 0;
-  double drift = 0;  ///< Relative growth of the mean distance to the nearest centroid since training.
+  double drift =
+      0;  ///< Relative growth of the mean distance to the nearest centroid since training.
 };
 
 struct ReindexRequest {
