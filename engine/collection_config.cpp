@@ -1,0 +1,268 @@
+#include "engine/collection_config.h"
+
+#include <nlohmann/json.hpp>
+
+#include "engine/collection_impl.h"
+
+namespace tessera::engine {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::uint32_t kFormat = 1;
+constexpr std::uint32_t kHnswM = 16;
+constexpr std::uint32_t kHnswEfConstruct = 100;
+
+template <class T>
+void put(json& object, const char* name, const std::optional<T>& value) {
+  if (value) object[name] = *value;
+}
+
+template <class T>
+void get(const json& object, const char* name, std::optional<T>& value) {
+  if (const auto found = object.find(name); found != object.end()) value = found->get<T>();
+}
+
+json encode(const HnswConfig& hnsw) {
+  json object = json::object();
+  put(object, "m", hnsw.m);
+  put(object, "ef_construct", hnsw.ef_construct);
+  put(object, "full_scan_threshold", hnsw.full_scan_threshold);
+  put(object, "max_indexing_threads", hnsw.max_indexing_threads);
+  put(object, "on_disk", hnsw.on_disk);
+  put(object, "payload_m", hnsw.payload_m);
+  return object;
+}
+
+HnswConfig decode_hnsw(const json& object) {
+  HnswConfig hnsw;
+  get(object, "m", hnsw.m);
+  get(object, "ef_construct", hnsw.ef_construct);
+  get(object, "full_scan_threshold", hnsw.full_scan_threshold);
+  get(object, "max_indexing_threads", hnsw.max_indexing_threads);
+  get(object, "on_disk", hnsw.on_disk);
+  get(object, "payload_m", hnsw.payload_m);
+  return hnsw;
+}
+
+json encode(const OptimizersConfig& optimizers) {
+  json object = json::object();
+  put(object, "deleted_threshold", optimizers.deleted_threshold);
+  put(object, "vacuum_min_vector_number", optimizers.vacuum_min_vector_number);
+  put(object, "default_segment_number", optimizers.default_segment_number);
+  put(object, "max_segment_size", optimizers.max_segment_size);
+  put(object, "memmap_threshold", optimizers.memmap_threshold);
+  put(object, "indexing_threshold", optimizers.indexing_threshold);
+  put(object, "flush_interval_sec", optimizers.flush_interval_sec);
+  put(object, "max_optimization_threads", optimizers.max_optimization_threads);
+  return object;
+}
+
+OptimizersConfig decode_optimizers(const json& object) {
+  OptimizersConfig optimizers;
+  get(object, "deleted_threshold", optimizers.deleted_threshold);
+  get(object, "vacuum_min_vector_number", optimizers.vacuum_min_vector_number);
+  get(object, "default_segment_number", optimizers.default_segment_number);
+  get(object, "max_segment_size", optimizers.max_segment_size);
+  get(object, "memmap_threshold", optimizers.memmap_threshold);
+  get(object, "indexing_threshold", optimizers.indexing_threshold);
+  get(object, "flush_interval_sec", optimizers.flush_interval_sec);
+  get(object, "max_optimization_threads", optimizers.max_optimization_threads);
+  return optimizers;
+}
+
+json encode(const IndexConfig& index) {
+  json object = {{"type", static_cast<unsigned>(index.type)}};
+  put(object, "lists", index.list_count);
+  put(object, "probes", index.probe_count);
+  put(object, "pq_segments", index.pq_segment_count);
+  return object;
+}
+
+/// Numbers are stored for enums whose order is fixed; a number that no member has is damage.
+template <class Enum>
+Enum checked_enum(const json& value, Enum last, const char* field) {
+  const auto number = value.get<unsigned>();
+  if (number > static_cast<unsigned>(last)) {
+    throw std::runtime_error(std::string(field) + " has the unknown value " +
+                             std::to_string(number));
+  }
+  return static_cast<Enum>(number);
+}
+
+IndexConfig decode_index(const json& object) {
+  IndexConfig index;
+  index.type = checked_enum(object.at("type"), IndexType::kIvfPq, "index.type");
+  get(object, "lists", index.list_count);
+  get(object, "probes", index.probe_count);
+  get(object, "pq_segments", index.pq_segment_count);
+  return index;
+}
+
+json encode_vector(const VectorConfig& vector) {
+  json object = {{"dim", vector.dim}, {"metric", static_cast<unsigned>(vector.metric)}};
+  if (vector.hnsw) object["hnsw"] = encode(*vector.hnsw);
+  if (vector.index) object["index"] = encode(*vector.index);
+  put(object, "on_disk", vector.on_disk);
+  return object;
+}
+
+VectorConfig decode_vector(const json& object) {
+  VectorConfig vector;
+  vector.dim = object.at("dim").get<std::uint32_t>();
+  if (vector.dim == 0 || vector.dim > kDimMax) throw std::runtime_error("dim is out of range");
+  vector.metric = checked_enum(object.at("metric"), Metric::kManhattan, "metric");
+  if (const auto found = object.find("hnsw"); found != object.end())
+    vector.hnsw = decode_hnsw(*found);
+  if (const auto found = object.find("index"); found != object.end()) {
+    vector.index = decode_index(*found);
+  }
+  get(object, "on_disk", vector.on_disk);
+  return vector;
+}
+
+json encode_document(const CollectionConfig& config) {
+  json object = {{"vectors", json::object()},
+                 {"hnsw", encode(config.hnsw)},
+                 {"optimizers", encode(config.optimizers)},
+                 {"shard_number", config.shard_number},
+                 {"replication_factor", config.replication_factor},
+                 {"write_consistency_factor", config.write_consistency_factor},
+                 {"on_disk_payload", config.on_disk_payload}};
+  for (const auto& [name, vector] : config.vectors) object["vectors"][name] = encode_vector(vector);
+  put(object, "metadata", config.metadata_json);
+  json wal = json::object();
+  put(wal, "wal_capacity_mb", config.wal.wal_capacity_mb);
+  put(wal, "wal_segments_ahead", config.wal.wal_segments_ahead);
+  put(wal, "wal_retain_closed", config.wal.wal_retain_closed);
+  object["wal"] = wal;
+  return object;
+}
+
+CollectionConfig decode_document(const json& object) {
+  CollectionConfig config;
+  for (const auto& [name, vector] : object.at("vectors").items()) {
+    config.vectors[name] = decode_vector(vector);
+  }
+  config.hnsw = decode_hnsw(object.at("hnsw"));
+  config.optimizers = decode_optimizers(object.at("optimizers"));
+  config.shard_number = object.at("shard_number").get<std::uint32_t>();
+  config.replication_factor = object.at("replication_factor").get<std::uint32_t>();
+  config.write_consistency_factor = object.at("write_consistency_factor").get<std::uint32_t>();
+  config.on_disk_payload = object.at("on_disk_payload").get<bool>();
+  get(object, "metadata", config.metadata_json);
+  get(object.at("wal"), "wal_capacity_mb", config.wal.wal_capacity_mb);
+  get(object.at("wal"), "wal_segments_ahead", config.wal.wal_segments_ahead);
+  get(object.at("wal"), "wal_retain_closed", config.wal.wal_retain_closed);
+  return config;
+}
+
+/// Runs a decoder; what it throws, or a document that is no JSON, is kCorrupt.
+template <class Decode>
+auto decoded(std::string_view text, const char* what, Decode decode)
+    -> Result<decltype(decode(std::declval<const json&>()))> {
+  try {
+    return decode(json::parse(text));
+  } catch (const std::exception& error) {
+    return Status(Code::kCorrupt, std::string(what) + ": " + error.what());
+  }
+}
+
+}  // namespace
+
+IndexSpec index_spec_of(const CollectionConfig& config, const VectorConfig& vector) {
+  const HnswConfig own = vector.hnsw.value_or(HnswConfig{});
+  IndexSpec spec;
+  spec.type = vector.index ? vector.index->type : IndexType::kHnsw;
+  spec.m = static_cast<std::uint32_t>(own.m.value_or(config.hnsw.m.value_or(kHnswM)));
+  spec.ef_construct = static_cast<std::uint32_t>(
+      own.ef_construct.value_or(config.hnsw.ef_construct.value_or(kHnswEfConstruct)));
+  // m = 0 is how the dialect turns the graph off.
+  if (spec.type == IndexType::kHnsw && spec.m == 0) spec.type = IndexType::kFlat;
+  if (vector.index) {
+    spec.list_count = static_cast<std::uint32_t>(vector.index->list_count.value_or(0));
+    spec.probe_count = static_cast<std::uint32_t>(vector.index->probe_count.value_or(0));
+    spec.pq_segment_count = static_cast<std::uint32_t>(vector.index->pq_segment_count.value_or(0));
+  }
+  return spec;
+}
+
+std::string encode_spec(const IndexSpec& spec) {
+  return json{{"type", static_cast<unsigned>(spec.type)},
+              {"m", spec.m},
+              {"ef_construct", spec.ef_construct},
+              {"lists", spec.list_count},
+              {"probes", spec.probe_count},
+              {"pq_segments", spec.pq_segment_count},
+              {"seed", spec.seed}}
+      .dump();
+}
+
+Result<IndexSpec> decode_spec(std::string_view text) {
+  return decoded(text, "index spec", [](const json& object) {
+    IndexSpec spec;
+    spec.type = checked_enum(object.at("type"), IndexType::kIvfPq, "type");
+    spec.m = object.at("m").get<std::uint32_t>();
+    spec.ef_construct = object.at("ef_construct").get<std::uint32_t>();
+    spec.list_count = object.at("lists").get<std::uint32_t>();
+    spec.probe_count = object.at("probes").get<std::uint32_t>();
+    spec.pq_segment_count = object.at("pq_segments").get<std::uint32_t>();
+    spec.seed = object.at("seed").get<std::uint64_t>();
+    return spec;
+  });
+}
+
+std::string encode_config(const CollectionConfig& config) {
+  return encode_document(config).dump();
+}
+
+Result<CollectionConfig> decode_config(std::string_view text) {
+  return decoded(text, "collection config", decode_document);
+}
+
+std::string CatalogEntry::key(storage::CollectionNumber number) {
+  return "collection/" + std::to_string(number);
+}
+
+std::string CatalogEntry::encode() const {
+  json object = {{"format", kFormat},
+                 {"number", number},
+                 {"name", name},
+                 {"config", encode_document(config)},
+                 {"vector_numbers", vector_numbers},
+                 {"payload_fields", json::array()}};
+  for (const PayloadField& field : payload_fields) {
+    json entry = {{"path", field.path}, {"type", static_cast<unsigned>(field.type)}};
+    put(entry, "params", field.params_json);
+    object["payload_fields"].push_back(std::move(entry));
+  }
+  return object.dump();
+}
+
+Result<CatalogEntry> CatalogEntry::decode(std::string_view text) {
+  return decoded(text, "catalog entry", [](const json& object) {
+    if (object.at("format").get<std::uint32_t>() > kFormat) {
+      throw std::runtime_error("format is newer than this version knows");
+    }
+    CatalogEntry entry;
+    entry.number = object.at("number").get<storage::CollectionNumber>();
+    entry.name = object.at("name").get<std::string>();
+    entry.config = decode_document(object.at("config"));
+    entry.vector_numbers =
+        object.at("vector_numbers").get<std::map<std::string, storage::VectorNumber>>();
+    for (const auto& [name, number] : entry.vector_numbers) {
+      if (!entry.config.vectors.contains(name)) {
+        throw std::runtime_error("vector_numbers names the unknown vector " + name);
+      }
+    }
+    for (const json& field : object.at("payload_fields")) {
+      PayloadField& target = entry.payload_fields.emplace_back();
+      target.path = field.at("path").get<std::string>();
+      target.type = checked_enum(field.at("type"), PayloadIndexType::kDatetime, "payload type");
+      get(field, "params", target.params_json);
+    }
+    return entry;
+  });
+}
+
+}  // namespace tessera::engine

@@ -1,0 +1,316 @@
+#include "engine/collection_impl.h"
+
+#include <algorithm>
+#include <charconv>
+#include <thread>
+
+#include "base/log.h"
+#include "engine/jobs.h"
+#include "engine/payload.h"
+
+namespace tessera::engine {
+
+CollectionImpl::CollectionImpl(CatalogEntry entry, Shared& shared)
+    : number_(entry.number),
+      name_(entry.name),
+      shared_(shared),
+      vector_numbers_(entry.vector_numbers),
+      commits_([this](std::vector<PendingWrite*>& group) { commit(group); }),
+      config_(std::move(entry.config)) {
+  for (const auto& [name, number] : vector_numbers_) {
+    const VectorConfig& config = config_.vectors.at(name);
+    fields_[name].vectors = std::make_unique<VectorField>(
+        VectorField::Identity{name, name_, number_, number, config.dim, config.metric}, slots_,
+        shared_.store, shared_.directory);
+  }
+  for (CatalogEntry::PayloadField& field : entry.payload_fields) {
+    auto path = parse_payload_path(field.path);
+    // A path in the catalog was parsed before it was stored.
+    if (path.has_value()) indexes_.add(*path, field.type, std::move(field.params_json));
+  }
+}
+
+CollectionImpl::~CollectionImpl() = default;
+
+Status CollectionImpl::check_open() const {
+  if (!is_deleted_.load(std::memory_order_acquire)) return {};
+  return {Code::kNotFound, "Collection `" + name_ + "` doesn't exist!"};
+}
+
+Result<CollectionImpl::Field*> CollectionImpl::field(const std::string& name) {
+  const auto found = fields_.find(name);
+  if (found == fields_.end()) {
+    return Status(Code::kInvalidArgument, "Not existing vector name error: " + name);
+  }
+  return &found->second;
+}
+
+Result<const CollectionImpl::Field*> CollectionImpl::field(const std::string& name) const {
+  const auto found = fields_.find(name);
+  if (found == fields_.end()) {
+    return Status(Code::kInvalidArgument, "Not existing vector name error: " + name);
+  }
+  return &found->second;
+}
+
+std::vector<std::string> CollectionImpl::segment_list_keys() const {
+  std::vector<std::string> keys;
+  for (const auto& [name, field] : fields_) {
+    keys.push_back(VectorField::segments_key(number_, field.vectors->identity().number));
+  }
+  return keys;
+}
+
+std::uint64_t CollectionImpl::point_count() const {
+  SharedLock lock(state_mutex_);
+  return slots_.point_count();
+}
+
+// ---- loading ----------------------------------------------------------------------------------
+
+Status CollectionImpl::load_points() {
+  Lock lock(state_mutex_);
+  TESSERA_RETURN_IF_ERROR(shared_.store.visit_points(
+      number_, std::nullopt, [&](const PointId& id, const storage::PointRecord& record) {
+        slots_.insert(id, record.slot, record.version);
+        next_operation_ = std::max(next_operation_, record.version + 1);
+        return true;
+      }));
+  next_slot_ = slots_.slot_count();
+  TESSERA_ASSIGN_OR_RETURN(const auto text,
+                           shared_.store.get_meta("operation/" + std::to_string(number_)));
+  if (!text) return {};
+  std::uint64_t stored = 0;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), stored);
+  if (error != std::errc{} || end != text->data() + text->size()) {
+    return {Code::kCorrupt, "the operation number of collection " + name_ + " is no number"};
+  }
+  next_operation_ = std::max(next_operation_, stored);
+  return {};
+}
+
+Status CollectionImpl::load_payload_indexes() {
+  Lock lock(state_mutex_);
+  if (indexes_.empty()) return {};
+  Status failure;
+  TESSERA_RETURN_IF_ERROR(
+      shared_.store.visit_payloads(number_, [&](std::uint32_t slot, std::string_view payload) {
+        failure = indexes_.set(slot, payload);
+        return failure.ok();
+      }));
+  return failure;
+}
+
+std::string CollectionImpl::clusters_path(const VectorField& field) const {
+  return shared_.directory.segment_directory(number_) + "/clusters-" +
+         std::to_string(field.identity().number) + ".clu";
+}
+
+void CollectionImpl::load_clusters_of(Field& field) {
+  const std::string path = clusters_path(*field.vectors);
+  auto loaded =
+      load_clusters(path, field.vectors->identity().metric, field.vectors->identity().dim);
+  if (loaded.has_value()) {
+    Lock lock(field.clusters_mutex);
+    field.clusters = std::move(*loaded);
+    return;
+  }
+  if (loaded.error().code() == Code::kNotFound) return;
+  log::warn("the item clusters cannot be used; they will be trained again",
+            {{"collection", name_}, {"error", loaded.error().message()}});
+  TrainClustersRequest request;
+  request.vector = field.vectors->identity().name;
+  if (const auto job = start_clusters(request); job.has_error()) {
+    log::error("training the item clusters again could not be started",
+               {{"collection", name_}, {"error", job.error().message()}});
+  }
+}
+
+Status CollectionImpl::load() {
+  TESSERA_RETURN_IF_ERROR(load_points());
+  std::size_t damaged = 0;
+  for (auto& [name, field] : fields_) {
+    TESSERA_RETURN_IF_ERROR(field.vectors->load(&damaged).with_context("collection " + name_));
+    load_clusters_of(field);
+  }
+  if (damaged > 0) {
+    shared_.registry
+        .counter("tessera_index_files_rebuilt_total",
+                 "Index files that were damaged or missing at start and are rebuilt from the store")
+        .add(static_cast<double>(damaged));
+  }
+  return load_payload_indexes();
+}
+
+void CollectionImpl::close_as_deleted() {
+  is_deleted_.store(true, std::memory_order_release);
+  commits_.close(check_open());
+}
+
+// ---- configuration ----------------------------------------------------------------------------
+
+Status CollectionImpl::save_catalog() const {
+  CatalogEntry entry;
+  entry.number = number_;
+  entry.name = name_;
+  entry.vector_numbers = vector_numbers_;
+  {
+    SharedLock lock(config_mutex_);
+    entry.config = config_;
+  }
+  {
+    SharedLock lock(state_mutex_);
+    for (const auto& [text, field] : indexes_.fields()) {
+      entry.payload_fields.push_back({text, field.type, field.params_json});
+    }
+  }
+  storage::Batch batch;
+  batch.put_meta(CatalogEntry::key(number_), entry.encode());
+  return shared_.store.write(std::move(batch), true);
+}
+
+namespace {
+
+template <class T>
+void take(std::optional<T>& target, const std::optional<T>& change) {
+  if (change) target = change;
+}
+
+void merge_hnsw(HnswConfig& target, const HnswConfig& changes) {
+  take(target.m, changes.m);
+  take(target.ef_construct, changes.ef_construct);
+  take(target.full_scan_threshold, changes.full_scan_threshold);
+  take(target.max_indexing_threads, changes.max_indexing_threads);
+  take(target.on_disk, changes.on_disk);
+  take(target.payload_m, changes.payload_m);
+}
+
+void merge_optimizers(OptimizersConfig& target, const OptimizersConfig& changes) {
+  take(target.deleted_threshold, changes.deleted_threshold);
+  take(target.vacuum_min_vector_number, changes.vacuum_min_vector_number);
+  take(target.default_segment_number, changes.default_segment_number);
+  take(target.max_segment_size, changes.max_segment_size);
+  take(target.memmap_threshold, changes.memmap_threshold);
+  take(target.indexing_threshold, changes.indexing_threshold);
+  take(target.flush_interval_sec, changes.flush_interval_sec);
+  take(target.max_optimization_threads, changes.max_optimization_threads);
+}
+
+}  // namespace
+
+Status CollectionImpl::update_config(const CollectionConfig& changes) {
+  TESSERA_RETURN_IF_ERROR(check_open());
+  for (const auto& [name, vector] : changes.vectors) {
+    if (const auto known = field(name); known.has_error()) return known.error();
+  }
+  {
+    Lock lock(config_mutex_);
+    merge_hnsw(config_.hnsw, changes.hnsw);
+    merge_optimizers(config_.optimizers, changes.optimizers);
+    if (changes.metadata_json) config_.metadata_json = changes.metadata_json;
+    for (const auto& [name, vector] : changes.vectors) {
+      VectorConfig& target = config_.vectors.at(name);
+      if (vector.hnsw) {
+        if (!target.hnsw) target.hnsw.emplace();
+        merge_hnsw(*target.hnsw, *vector.hnsw);
+      }
+      take(target.on_disk, vector.on_disk);
+    }
+  }
+  return save_catalog();
+}
+
+CollectionInfo CollectionImpl::info() const {
+  CollectionInfo info;
+  {
+    SharedLock lock(config_mutex_);
+    info.config = config_;
+    info.optimizer_error = optimizer_error_;
+  }
+  for (const auto& [name, field] : fields_) {
+    const auto view = field.vectors->view();
+    info.indexed_vector_count += field.vectors->indexed_row_count();
+    info.segment_count += view->sealed.size() + view->frozen.size() + 1;
+    info.is_optimizing = info.is_optimizing || field.vectors->is_build_due(info.config.optimizers);
+  }
+  SharedLock lock(state_mutex_);
+  info.point_count = slots_.point_count();
+  for (const auto& [text, field] : indexes_.fields()) {
+    info.payload_schema[text] = {field.type, field.params_json, field.index->slots().cardinality()};
+  }
+  return info;
+}
+
+// ---- background work --------------------------------------------------------------------------
+
+void CollectionImpl::maintain(const MaintenanceRules& rules) {
+  for (auto& [name, field] : fields_) {
+    if (is_deleted_.load(std::memory_order_acquire)) return;
+    CollectionConfig config;
+    {
+      SharedLock lock(config_mutex_);
+      config = config_;
+    }
+    const std::unique_lock build_lock(field.build_mutex, std::try_to_lock);
+    if (!build_lock.owns_lock()) continue;  // A reindex is at work.
+    const auto plan = field.vectors->plan_build(config.optimizers, rules);
+    if (!plan) continue;
+    const IndexSpec spec = index_spec_of(config, config.vectors.at(name));
+    const Status status = shared_.jobs.run_here(
+        {"index", name_, std::string(plan->reason) + ", " + index::index_type_name(spec.type)},
+        [&, &vectors = *field.vectors](JobContext& context) {
+          index::BuildControl control;
+          control.cancel = &context.cancel();
+          control.thread_count = rules.build_thread_count;
+          control.progress = [&](std::size_t done, std::size_t total) {
+            context.report(done, total);
+          };
+          context.report(0, plan->row_count);
+          return vectors.build(*plan, spec, control);
+        });
+    Lock lock(config_mutex_);
+    if (status.code() != Code::kCancelled) optimizer_error_ = status.message();
+  }
+}
+
+Status CollectionImpl::reindex(Field& field, const ReindexRequest& request, JobContext& context) {
+  const std::scoped_lock build_lock(field.build_mutex);
+  CollectionConfig config;
+  {
+    SharedLock lock(config_mutex_);
+    config = config_;
+  }
+  VectorConfig& vector = config.vectors.at(request.vector);
+  if (request.index) vector.index = request.index;
+  if (request.hnsw) {
+    if (!vector.hnsw) vector.hnsw.emplace();
+    merge_hnsw(*vector.hnsw, *request.hnsw);
+  }
+  const IndexSpec spec = index_spec_of(config, vector);
+  const BuildPlan plan = field.vectors->plan_rebuild();
+  index::BuildControl control;
+  control.cancel = &context.cancel();
+  control.thread_count = shared_.settings.index.build_thread_count == 0
+                             ? std::max(1U, std::thread::hardware_concurrency())
+                             : shared_.settings.index.build_thread_count;
+  control.progress = [&](std::size_t done, std::size_t total) { context.report(done, total); };
+  context.report(0, plan.row_count);
+  TESSERA_RETURN_IF_ERROR(field.vectors->build(plan, spec, control));
+  {
+    Lock lock(config_mutex_);
+    config_.vectors.at(request.vector) = vector;
+  }
+  return save_catalog();
+}
+
+Result<std::uint64_t> CollectionImpl::start_reindex(const ReindexRequest& request) {
+  TESSERA_RETURN_IF_ERROR(check_open());
+  TESSERA_ASSIGN_OR_RETURN(Field * field, this->field(request.vector));
+  const std::string detail =
+      request.index ? index::index_type_name(request.index->type) : "same index type";
+  return shared_.jobs.start(
+      {"reindex", name_, detail},
+      [this, field, request](JobContext& context) { return reindex(*field, request, context); });
+}
+
+}  // namespace tessera::engine

@@ -1,0 +1,157 @@
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/mutex.h"
+#include "engine/collection.h"
+#include "engine/commit_queue.h"
+#include "engine/payload_indexes.h"
+#include "engine/shared.h"
+#include "engine/slot_table.h"
+#include "engine/trained_clusters.h"
+#include "engine/vector_field.h"
+
+namespace tessera::engine {
+
+/// Catalog document of one collection.
+struct CatalogEntry {
+  storage::CollectionNumber number = 0;
+  std::string name;
+  CollectionConfig config;
+  std::map<std::string, storage::VectorNumber> vector_numbers;
+  struct PayloadField {
+    std::string path;
+    PayloadIndexType type = PayloadIndexType::kKeyword;
+    std::optional<std::string> params_json;
+  };
+  std::vector<PayloadField> payload_fields;
+
+  [[nodiscard]] std::string encode() const;
+  /// kCorrupt names the field.
+  static Result<CatalogEntry> decode(std::string_view json);
+  /// Meta key: "collection/<number>".
+  static std::string key(storage::CollectionNumber number);
+};
+
+/// A collection over one store.
+///
+/// Data flow of a write: validate -> queue -> leader plans the group (slots, batch, changes to
+/// come)
+/// -> one synced store write -> changes applied in memory -> writers answered. Nothing in memory
+/// changes before the store has the group, so a failed write leaves no trace.
+/// Data flow of a read: slots from ids or a filter, under a shared lock for as long as bitmaps are
+/// combined -> search over a published view, no lock -> payloads and vectors by one MultiGet.
+///
+/// Lock order: build_mutex of a field, then state_mutex_ or config_mutex_, then a field's own.
+class CollectionImpl final : public Collection {
+ public:
+  CollectionImpl(CatalogEntry entry, Shared& shared);
+  ~CollectionImpl() override;
+
+  /// Reads everything from the store and the segment files. Called once, before any other use.
+  Status load();
+  /// Waits for the write in progress; every later call answers kNotFound.
+  void close_as_deleted();
+  /// Runs one piece of background work, if one is due. Called by one thread.
+  void maintain(const MaintenanceRules& rules);
+  /// Changes that are set in `changes`; in effect for later builds.
+  Status update_config(const CollectionConfig& changes);
+  [[nodiscard]] storage::CollectionNumber number() const { return number_; }
+  /// Meta keys of its fields' segment lists.
+  [[nodiscard]] std::vector<std::string> segment_list_keys() const;
+  [[nodiscard]] std::uint64_t point_count() const;
+
+  [[nodiscard]] const std::string& name() const override { return name_; }
+  [[nodiscard]] CollectionInfo info() const override;
+  Result<WriteResult> write(WriteOperation operation, bool wait) override;
+  [[nodiscard]] Result<std::vector<Record>> retrieve(const RetrieveRequest& request) const override;
+  [[nodiscard]] Result<ScrollPage> scroll(const ScrollRequest& request,
+                                          const CancelToken& cancel) const override;
+  [[nodiscard]] Result<std::uint64_t> count(const CountRequest& request,
+                                            const CancelToken& cancel) const override;
+  [[nodiscard]] Result<QueryResult> query(const QueryRequest& request,
+                                          const CancelToken& cancel) const override;
+  Result<std::uint64_t> start_clusters(const TrainClustersRequest& request) override;
+  Result<std::uint64_t> start_reindex(const ReindexRequest& request) override;
+  [[nodiscard]] Result<ClustersInfo> clusters(const std::string& vector) const override;
+
+ private:
+  friend class WriteGroup;
+  friend class QueryRun;
+
+  /// One named vector with what belongs to it.
+  struct Field {
+    std::unique_ptr<VectorField> vectors;
+    std::mutex build_mutex;  ///< Held while segments are rebuilt; searches do not take it.
+    mutable Mutex clusters_mutex;
+    std::shared_ptr<const TrainedClusters> clusters TESSERA_GUARDED_BY(clusters_mutex);
+  };
+
+  Status check_open() const;
+  Result<Field*> field(const std::string& name);
+  Result<const Field*> field(const std::string& name) const;
+  [[nodiscard]] std::string clusters_path(const VectorField& field) const;
+  Status load_points();
+  Status load_payload_indexes();
+  void load_clusters_of(Field& field);
+  Status save_catalog() const;
+
+  // Writes; see collection_write.cpp.
+  Status validate(WriteOperation& operation) const;
+  Status validate_point(PointInput& point) const;
+  void commit(std::vector<PendingWrite*>& group);
+  Status create_payload_index(const CreatePayloadIndex& operation);
+  Status delete_payload_index(const DeletePayloadIndex& operation);
+
+  // Reads; see collection_read.cpp and filter_plan.cpp.
+  /// Live slots that satisfy the filter, exactly.
+  Result<index::Bitmap> matching_slots(const Filter& filter, const CancelToken& cancel) const;
+  SlotEstimate estimate(const Filter& filter) const TESSERA_REQUIRES_SHARED(state_mutex_);
+  SlotEstimate estimate(const Condition& condition) const TESSERA_REQUIRES_SHARED(state_mutex_);
+  Result<index::Bitmap> verify(const Filter& filter, const index::Bitmap& candidates,
+                               const CancelToken& cancel) const;
+  [[nodiscard]] bool slot_has_vector(std::uint32_t slot, std::string_view vector_name) const;
+  /// Payloads and vectors of records whose ids are set. A flag a record: false when the point has
+  /// been deleted meanwhile.
+  Result<std::vector<bool>> fill_records(const std::vector<std::uint32_t>& slots,
+                                         const PayloadSelector& payload,
+                                         const VectorSelector& vectors,
+                                         std::vector<Record>& records) const;
+  Status fill_payloads(const std::vector<std::uint32_t>& slots, const PayloadSelector& payload,
+                       std::vector<Record>& records) const;
+  Status fill_vectors(const std::vector<std::uint32_t>& slots, const VectorSelector& vectors,
+                      std::vector<Record>& records) const;
+  Status train_clusters(Field& field, const TrainClustersRequest& request,
+                        class JobContext& context);
+  Status reindex(Field& field, const ReindexRequest& request, class JobContext& context);
+
+  // Constant after construction.
+  const storage::CollectionNumber number_;
+  const std::string name_;
+  Shared& shared_;
+  std::map<std::string, storage::VectorNumber> vector_numbers_;
+
+  SlotTable slots_;  // Ids of slots are read without a lock; the rest is guarded by state_mutex_.
+  std::map<std::string, Field> fields_;  // The map itself is constant after construction.
+
+  CommitQueue commits_;
+  std::atomic<bool> is_deleted_ = false;
+
+  // Only the leader of a commit group touches these.
+  std::uint32_t next_slot_ = 0;
+  std::uint64_t next_operation_ = 1;
+
+  mutable Mutex state_mutex_;
+  PayloadIndexes indexes_ TESSERA_GUARDED_BY(state_mutex_);
+
+  mutable Mutex config_mutex_;
+  CollectionConfig config_ TESSERA_GUARDED_BY(config_mutex_);
+  std::string optimizer_error_ TESSERA_GUARDED_BY(config_mutex_);
+};
+
+}  // namespace tessera::engine

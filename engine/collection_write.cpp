@@ -1,0 +1,106 @@
+#include <cmath>
+
+#include "engine/collection_impl.h"
+#include "engine/write_group.h"
+#include "index/kernels.h"
+
+namespace tessera::engine {
+
+Status CollectionImpl::validate_point(PointInput& point) const {
+  for (std::size_t i = 0; i < point.vectors.size(); ++i) {
+    auto& [vector_name, values] = point.vectors[i];
+    TESSERA_ASSIGN_OR_RETURN(const Field* field, this->field(vector_name));
+    const VectorField::Identity& identity = field->vectors->identity();
+    if (values.size() != identity.dim) {
+      return {Code::kInvalidArgument,
+              "Vector dimension error: expected dim: " + std::to_string(identity.dim) + ", got " +
+                  std::to_string(values.size())};
+    }
+    for (const float value : values) {
+      if (!std::isfinite(value)) {
+        return {Code::kInvalidArgument, "Vector `" + vector_name + "` of point " +
+                                            point.id.to_string() +
+                                            " contains a value that is not finite"};
+      }
+    }
+    for (std::size_t j = 0; j < i; ++j) {
+      if (point.vectors[j].first == vector_name) {
+        return {Code::kInvalidArgument, "Vector `" + vector_name + "` of point " +
+                                            point.id.to_string() + " is given twice"};
+      }
+    }
+    if (identity.metric == Metric::kCosine) (void)index::normalise(values);
+  }
+  return {};
+}
+
+Status CollectionImpl::validate(WriteOperation& operation) const {
+  if (auto* upsert = std::get_if<UpsertPoints>(&operation)) {
+    for (PointInput& point : upsert->points) TESSERA_RETURN_IF_ERROR(validate_point(point));
+  }
+  const bool frees_space = std::holds_alternative<DeletePoints>(operation) ||
+                           std::holds_alternative<ClearPayload>(operation) ||
+                           std::holds_alternative<DeletePayloadKeys>(operation) ||
+                           std::holds_alternative<DeletePayloadIndex>(operation);
+  if (!frees_space && shared_.is_disk_full.load(std::memory_order_relaxed)) {
+    return {Code::kDiskFull,
+            "the data directory has less free disk space than storage.free_bytes_min; "
+            "free some space or delete points"};
+  }
+  return {};
+}
+
+Result<WriteResult> CollectionImpl::write(WriteOperation operation, bool wait) {
+  TESSERA_RETURN_IF_ERROR(check_open());
+  TESSERA_RETURN_IF_ERROR(validate(operation));
+  PendingWrite pending{std::move(operation), wait, std::nullopt, false};
+  commits_.run(pending);
+  return std::move(*pending.result);
+}
+
+void CollectionImpl::commit(std::vector<PendingWrite*>& group) {
+  if (auto* create = std::get_if<CreatePayloadIndex>(&group.front()->operation)) {
+    const std::uint64_t operation_id = next_operation_++;
+    const Status status = create_payload_index(*create);
+    group.front()->result = status.ok() ? Result<WriteResult>(WriteResult{operation_id, true})
+                                        : Result<WriteResult>(status);
+    return;
+  }
+  if (auto* remove = std::get_if<DeletePayloadIndex>(&group.front()->operation)) {
+    const std::uint64_t operation_id = next_operation_++;
+    const Status status = delete_payload_index(*remove);
+    group.front()->result = status.ok() ? Result<WriteResult>(WriteResult{operation_id, true})
+                                        : Result<WriteResult>(status);
+    return;
+  }
+  WriteGroup(*this, group).run();
+}
+
+Status CollectionImpl::create_payload_index(const CreatePayloadIndex& operation) {
+  PayloadIndexes filled;
+  filled.add(operation.path, operation.type, operation.params_json);
+  PayloadIndexes::Field* target = filled.find(operation.path);
+  Status failure;
+  TESSERA_RETURN_IF_ERROR(
+      shared_.store.visit_payloads(number_, [&](std::uint32_t slot, std::string_view payload) {
+        failure = PayloadIndexes::set_field(*target, slot, payload);
+        return failure.ok();
+      }));
+  TESSERA_RETURN_IF_ERROR(failure);
+  {
+    Lock lock(state_mutex_);
+    indexes_.add(operation.path, operation.type, operation.params_json);
+    *indexes_.find(operation.path) = std::move(*target);
+  }
+  return save_catalog();
+}
+
+Status CollectionImpl::delete_payload_index(const DeletePayloadIndex& operation) {
+  {
+    Lock lock(state_mutex_);
+    if (!indexes_.remove(operation.path)) return {};
+  }
+  return save_catalog();
+}
+
+}  // namespace tessera::engine

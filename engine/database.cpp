@@ -1,0 +1,305 @@
+#include "engine/database.h"
+
+#include <algorithm>
+#include <charconv>
+#include <condition_variable>
+#include <map>
+#include <thread>
+
+#include "base/log.h"
+#include "base/mutex.h"
+#include "engine/collection_impl.h"
+#include "engine/jobs.h"
+#include "index/kernels.h"
+
+namespace tessera::engine {
+namespace {
+
+constexpr std::chrono::milliseconds kMaintenanceInterval{100};
+constexpr std::chrono::seconds kDiskCheckInterval{1};
+constexpr std::string_view kNextCollectionKey = "next_collection";
+constexpr std::string_view kCollectionPrefix = "collection/";
+
+/// Calls a function again and again on a thread of its own, until destroyed.
+class Ticker {
+ public:
+  Ticker(std::chrono::milliseconds interval, std::function<void()> tick)
+      : interval_(interval), tick_(std::move(tick)), thread_([this] { run(); }) {}
+  ~Ticker() {
+    {
+      Lock lock(mutex_);
+      is_stopping_ = true;
+    }
+    wake_.notify_all();
+    thread_.join();
+  }
+  Ticker(const Ticker&) = delete;
+  Ticker& operator=(const Ticker&) = delete;
+
+ private:
+  void run() {
+    Lock lock(mutex_);
+    while (!is_stopping_) {
+      lock.unlock();
+      tick_();
+      lock.lock();
+      if (!is_stopping_) wake_.wait_for(lock, interval_);
+    }
+  }
+  const std::chrono::milliseconds interval_;
+  const std::function<void()> tick_;
+  Mutex mutex_;
+  std::condition_variable_any wake_;
+  bool is_stopping_ TESSERA_GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+unsigned build_threads(const config::Settings& settings) {
+  return settings.index.build_thread_count > 0 ? settings.index.build_thread_count
+                                               : std::max(1U, std::thread::hardware_concurrency());
+}
+
+class DatabaseImpl final : public Database {
+ public:
+  DatabaseImpl(const config::Settings& settings, metrics::Registry& registry,
+               std::unique_ptr<storage::DataDirectory> directory,
+               std::unique_ptr<storage::Store> store)
+      : settings_(settings),
+        directory_(std::move(directory)),
+        store_(std::move(store)),
+        shared_{settings_, *store_, *directory_, jobs_, registry, {}, {}} {
+    rules_.build_thread_count = build_threads(settings_);
+  }
+  ~DatabaseImpl() override {
+    begin_shutdown();
+    flusher_.reset();
+    maintenance_.reset();
+    (void)store_->sync();
+  }
+
+  Status load();
+  void start_background_work();
+
+  Status create_collection(const std::string& name, const CollectionConfig& config) override;
+  Status update_collection(const std::string& name, const CollectionConfig& changes) override;
+  Result<bool> delete_collection(const std::string& name) override;
+  [[nodiscard]] std::vector<std::string> collection_names() const override;
+  [[nodiscard]] Result<std::shared_ptr<Collection>> collection(
+      const std::string& name) const override;
+  [[nodiscard]] std::vector<JobInfo> jobs() const override { return jobs_.list(); }
+  [[nodiscard]] Result<JobInfo> job(std::uint64_t id) const override { return jobs_.get(id); }
+  Status cancel_job(std::uint64_t id) override { return jobs_.cancel(id); }
+  void begin_shutdown() override {
+    is_stopping_.store(true, std::memory_order_release);
+    jobs_.begin_shutdown();
+  }
+
+ private:
+  Status load_collection(std::string_view document);
+  void maintain();
+  void flush();
+  void check_disk();
+  [[nodiscard]] std::vector<std::shared_ptr<CollectionImpl>> all_collections() const;
+
+  const config::Settings settings_;
+  // Destroyed last: everything below works in it.
+  std::unique_ptr<storage::DataDirectory> directory_;
+  std::unique_ptr<storage::Store> store_;
+  Jobs jobs_;
+  Shared shared_;
+  MaintenanceRules rules_;
+  std::atomic<bool> is_stopping_ = false;
+
+  mutable Mutex mutex_;
+  std::map<std::string, std::shared_ptr<CollectionImpl>> collections_ TESSERA_GUARDED_BY(mutex_);
+  storage::CollectionNumber next_collection_ TESSERA_GUARDED_BY(mutex_) = 1;
+  /// Creation and deletion happen one at a time; searches and writes do not wait for them.
+  Mutex catalog_mutex_;
+
+  std::chrono::steady_clock::time_point next_disk_check_{};  // Maintenance thread only.
+  std::unique_ptr<Ticker> flusher_, maintenance_;
+};
+
+Status DatabaseImpl::load_collection(std::string_view document) {
+  TESSERA_ASSIGN_OR_RETURN(CatalogEntry entry, CatalogEntry::decode(document));
+  const auto start = std::chrono::steady_clock::now();
+  auto loaded = std::make_shared<CollectionImpl>(std::move(entry), shared_);
+  TESSERA_RETURN_IF_ERROR(loaded->load());
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  log::info("collection loaded", {{"collection", loaded->name()},
+                                  {"points", loaded->point_count()},
+                                  {"seconds", elapsed.count()}});
+  Lock lock(mutex_);
+  collections_[loaded->name()] = loaded;
+  return {};
+}
+
+Status DatabaseImpl::load() {
+  std::vector<std::string> documents;
+  TESSERA_RETURN_IF_ERROR(
+      store_->visit_meta(kCollectionPrefix, [&](std::string_view, std::string_view value) {
+        documents.emplace_back(value);
+        return Status();
+      }));
+  for (const std::string& document : documents) TESSERA_RETURN_IF_ERROR(load_collection(document));
+  TESSERA_ASSIGN_OR_RETURN(const auto next, store_->get_meta(kNextCollectionKey));
+  if (!next) return {};
+  Lock lock(mutex_);
+  const auto [end, error] =
+      std::from_chars(next->data(), next->data() + next->size(), next_collection_);
+  if (error != std::errc{} || end != next->data() + next->size()) {
+    return {Code::kCorrupt, "the store's next collection number is no number"};
+  }
+  return {};
+}
+
+void DatabaseImpl::start_background_work() {
+  check_disk();
+  flusher_ = std::make_unique<Ticker>(
+      std::chrono::milliseconds(std::max(1U, settings_.storage.flush_interval_ms)),
+      [this] { flush(); });
+  maintenance_ = std::make_unique<Ticker>(kMaintenanceInterval, [this] { maintain(); });
+}
+
+void DatabaseImpl::flush() {
+  if (!shared_.has_unsynced_writes.exchange(false, std::memory_order_acq_rel)) return;
+  if (const Status status = store_->sync(); !status.ok()) {
+    shared_.has_unsynced_writes.store(true, std::memory_order_release);
+    log::error("the log could not be synced", {{"error", status.to_string()}});
+  }
+}
+
+void DatabaseImpl::check_disk() {
+  const auto free = storage::free_bytes(directory_->path());
+  if (free.has_error()) return;
+  const bool is_full = *free < settings_.storage.free_bytes_min;
+  if (is_full != shared_.is_disk_full.exchange(is_full)) {
+    if (is_full) {
+      log::error("little free disk space: writes are refused", {{"free_bytes", *free}});
+    } else {
+      log::info("enough free disk space again: writes are accepted", {{"free_bytes", *free}});
+    }
+  }
+}
+
+void DatabaseImpl::maintain() {
+  lower_thread_priority();
+  const auto now = std::chrono::steady_clock::now();
+  if (now >= next_disk_check_) {
+    next_disk_check_ = now + kDiskCheckInterval;
+    check_disk();
+  }
+  for (const auto& collection : all_collections()) {
+    if (is_stopping_.load(std::memory_order_acquire)) return;
+    collection->maintain(rules_);
+  }
+}
+
+std::vector<std::shared_ptr<CollectionImpl>> DatabaseImpl::all_collections() const {
+  SharedLock lock(mutex_);
+  std::vector<std::shared_ptr<CollectionImpl>> all;
+  for (const auto& [name, collection] : collections_) all.push_back(collection);
+  return all;
+}
+
+std::vector<std::string> DatabaseImpl::collection_names() const {
+  SharedLock lock(mutex_);
+  std::vector<std::string> names;
+  for (const auto& [name, collection] : collections_) names.push_back(name);
+  return names;
+}
+
+Result<std::shared_ptr<Collection>> DatabaseImpl::collection(const std::string& name) const {
+  SharedLock lock(mutex_);
+  const auto found = collections_.find(name);
+  if (found == collections_.end()) {
+    return Status(Code::kNotFound, "Collection `" + name + "` doesn't exist!");
+  }
+  return std::shared_ptr<Collection>(found->second);
+}
+
+Status DatabaseImpl::create_collection(const std::string& name, const CollectionConfig& config) {
+  Lock catalog_lock(catalog_mutex_);
+  CatalogEntry entry;
+  {
+    Lock lock(mutex_);
+    if (collections_.contains(name)) {
+      return {Code::kAlreadyExists, "Collection `" + name + "` already exists!"};
+    }
+    entry.number = next_collection_++;
+  }
+  if (shared_.is_disk_full) return {Code::kDiskFull, "too little free disk space for a collection"};
+  entry.name = name;
+  entry.config = config;
+  storage::VectorNumber next_vector = 0;
+  for (const auto& [vector_name, vector] : config.vectors) {
+    entry.vector_numbers[vector_name] = next_vector++;
+  }
+  storage::Batch batch;
+  batch.put_meta(CatalogEntry::key(entry.number), entry.encode());
+  batch.put_meta(kNextCollectionKey, std::to_string(entry.number + 1));
+  TESSERA_RETURN_IF_ERROR(store_->write(std::move(batch), true));
+  auto created = std::make_shared<CollectionImpl>(std::move(entry), shared_);
+  Lock lock(mutex_);
+  collections_[name] = std::move(created);
+  return {};
+}
+
+Status DatabaseImpl::update_collection(const std::string& name, const CollectionConfig& changes) {
+  Lock catalog_lock(catalog_mutex_);
+  std::shared_ptr<CollectionImpl> target;
+  {
+    SharedLock lock(mutex_);
+    const auto found = collections_.find(name);
+    if (found == collections_.end()) {
+      return {Code::kNotFound, "Collection `" + name + "` doesn't exist!"};
+    }
+    target = found->second;
+  }
+  return target->update_config(changes);
+}
+
+Result<bool> DatabaseImpl::delete_collection(const std::string& name) {
+  Lock catalog_lock(catalog_mutex_);
+  std::shared_ptr<CollectionImpl> target;
+  {
+    Lock lock(mutex_);
+    const auto found = collections_.find(name);
+    if (found == collections_.end()) return false;
+    target = std::move(found->second);
+    collections_.erase(found);
+  }
+  target->close_as_deleted();
+  jobs_.cancel_collection(name);
+  storage::Batch batch;
+  batch.delete_collection(target->number());
+  batch.delete_meta(CatalogEntry::key(target->number()));
+  batch.delete_meta("operation/" + std::to_string(target->number()));
+  for (const std::string& key : target->segment_list_keys()) batch.delete_meta(key);
+  TESSERA_RETURN_IF_ERROR(store_->write(std::move(batch), true));
+  TESSERA_RETURN_IF_ERROR(storage::remove_all(directory_->segment_directory(target->number())));
+  return true;
+}
+
+}  // namespace
+
+const char* cpu_level() {
+  return index::cpu_level();
+}
+
+Result<std::unique_ptr<Database>> Database::open(const config::Settings& settings,
+                                                 metrics::Registry& registry) {
+  index::initialise_libraries();
+  TESSERA_ASSIGN_OR_RETURN(auto directory, storage::DataDirectory::open(settings.storage.path));
+  storage::StoreOptions options;
+  options.block_cache_bytes = settings.storage.block_cache_bytes;
+  options.write_buffer_bytes = settings.storage.write_buffer_bytes;
+  TESSERA_ASSIGN_OR_RETURN(auto store, storage::Store::open(directory->store_path(), options));
+  auto database =
+      std::make_unique<DatabaseImpl>(settings, registry, std::move(directory), std::move(store));
+  TESSERA_RETURN_IF_ERROR(database->load());
+  database->start_background_work();
+  return std::unique_ptr<Database>(std::move(database));
+}
+
+}  // namespace tessera::engine

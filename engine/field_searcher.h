@@ -1,0 +1,54 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/requests.h"
+#include "engine/slot_bits.h"
+#include "engine/vector_field.h"
+#include "retrieval/searcher.h"
+
+namespace tessera::engine {
+
+/// What a query allows, and how it wants to be searched.
+struct SearchScope {
+  std::optional<SlotBits> allowed;                      ///< Of the query's filter.
+  std::vector<std::optional<SlotBits>> component_bits;  ///< By Search::component_filter.
+  SearchParams params;
+  std::optional<float> score_threshold;
+  const CancelToken* cancel = nullptr;
+};
+
+/// A collection's vectors as the retrieval methods see them: one request's searches over one view.
+/// Thread rule: confined to the request.
+class FieldSearcher final : public retrieval::Searcher {
+ public:
+  /// Borrows all three. `keeps_vectors`: vector_of() will be asked for hits.
+  FieldSearcher(const VectorField& field, const SlotTable& slots, const SearchScope& scope,
+                bool keeps_vectors);
+
+  [[nodiscard]] Metric metric() const override { return field_.identity().metric; }
+  [[nodiscard]] std::size_t dim() const override { return field_.identity().dim; }
+  Result<std::vector<retrieval::Hit>> search(const retrieval::Search& search) override;
+  Result<std::vector<float>> vector_of(retrieval::Slot slot) override;
+  [[nodiscard]] bool precedes(const retrieval::Hit& a, const retrieval::Hit& b) const override;
+
+  [[nodiscard]] const QueryPlan& plan() const { return plan_; }
+
+ private:
+  std::optional<SlotBits> allowed_bits(const retrieval::Search& search) const;
+  Status search_stable_view(const FieldSearch& search, std::vector<SlotHit>& hits,
+                            FieldSearchStats& stats);
+
+  const VectorField& field_;
+  const SlotTable& slots_;
+  const SearchScope& scope_;
+  const bool keeps_vectors_;
+  std::shared_ptr<const FieldView> view_;
+  std::unordered_map<retrieval::Slot, std::vector<float>> seen_;  ///< Vectors of hits so far.
+  QueryPlan plan_;
+};
+
+}  // namespace tessera::engine

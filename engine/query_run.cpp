@@ -1,0 +1,287 @@
+#include "engine/query_run.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "index/kernels.h"
+
+namespace tessera::engine {
+
+Result<QueryResult> CollectionImpl::query(const QueryRequest& request,
+                                          const CancelToken& cancel) const {
+  TESSERA_RETURN_IF_ERROR(check_open());
+  return QueryRun(*this, request, cancel).run();
+}
+
+Result<QueryResult> QueryRun::run_scroll() const {
+  if (request_.score_threshold) {
+    return Status(
+        Code::kBadRequest,
+        "A query is needed to use the score_threshold. Can't have score_threshold without "
+        "defining a query.");
+  }
+  ScrollRequest scroll;
+  scroll.filter = request_.filter;
+  const std::size_t all = collection_.point_count();
+  scroll.limit =
+      std::min(all, request_.limit > all ? all : request_.limit + std::min(all, request_.offset));
+  scroll.with_payload = request_.with_payload;
+  scroll.with_vector = request_.with_vector;
+  TESSERA_ASSIGN_OR_RETURN(ScrollPage page, collection_.scroll(scroll, cancel_));
+  QueryResult result;
+  for (std::size_t i = std::min(request_.offset, page.records.size()); i < page.records.size();
+       ++i) {
+    ScoredPoint& point = result.points.emplace_back();
+    point.record = std::move(page.records[i]);
+    SharedLock lock(collection_.state_mutex_);
+    const auto slot = collection_.slots_.find(point.record.id);
+    point.version = slot ? collection_.slots_.version_of(*slot) : 0;
+  }
+  if (request_.explain) {
+    result.plan.emplace();
+    result.plan->strategy = "scroll";
+    result.plan->match_count = result.points.size();
+  }
+  return result;
+}
+
+Status QueryRun::check_vector(const std::vector<float>& vector, const char* what) const {
+  const std::uint32_t dim = field_->vectors->identity().dim;
+  if (vector.size() != dim) {
+    return {Code::kInvalidArgument, "Vector dimension error: expected dim: " + std::to_string(dim) +
+                                        ", got " + std::to_string(vector.size())};
+  }
+  for (const float value : vector) {
+    if (!std::isfinite(value)) {
+      return {Code::kInvalidArgument, std::string(what) + ": a value is not finite"};
+    }
+  }
+  return {};
+}
+
+Result<std::uint32_t> QueryRun::slot_of(const PointId& id) const {
+  SharedLock lock(collection_.state_mutex_);
+  const auto slot = collection_.slots_.find(id);
+  if (!slot) return Status(Code::kNotFound, "No point with id " + id.to_string() + " found");
+  return *slot;
+}
+
+Result<SlotBits> QueryRun::bits_of(const Filter& filter) const {
+  TESSERA_ASSIGN_OR_RETURN(const index::Bitmap slots, collection_.matching_slots(filter, cancel_));
+  return SlotBits::from(slots, slots.isEmpty() ? 0 : std::size_t{slots.maximum()} + 1);
+}
+
+Status QueryRun::prepare() {
+  TESSERA_ASSIGN_OR_RETURN(field_, collection_.field(request_.using_vector));
+  const std::size_t rows = field_->vectors->row_count();
+  wanted_ = std::min(
+      rows, request_.limit > rows ? rows : request_.limit + std::min(rows, request_.offset));
+  scope_.params = request_.params;
+  scope_.score_threshold = request_.score_threshold;
+  scope_.cancel = &cancel_;
+  if (request_.filter && !request_.filter->empty()) {
+    TESSERA_ASSIGN_OR_RETURN(scope_.allowed, bits_of(*request_.filter));
+  }
+  SharedLock lock(field_->clusters_mutex);
+  clusters_ = field_->clusters;
+  return {};
+}
+
+Result<std::vector<float>> QueryRun::resolve(const VectorInput& input, const char* what) {
+  std::vector<float> vector;
+  if (const auto* id = std::get_if<PointId>(&input)) {
+    TESSERA_ASSIGN_OR_RETURN(const std::uint32_t slot, slot_of(*id));
+    TESSERA_ASSIGN_OR_RETURN(
+        auto stored, collection_.shared_.store.get_vectors(
+                         collection_.number_, field_->vectors->identity().number, {&slot, 1}));
+    if (stored.front().empty()) {
+      return Status(Code::kNotFound,
+                    "Point " + id->to_string() + " has no vector `" + request_.using_vector + "`");
+    }
+    excluded_.add(slot);
+    return std::move(stored.front());
+  }
+  vector = std::get<std::vector<float>>(input);
+  TESSERA_RETURN_IF_ERROR(check_vector(vector, what));
+  if (field_->vectors->identity().metric == Metric::kCosine) (void)index::normalise(vector);
+  return vector;
+}
+
+Result<std::vector<retrieval::HistoryItem>> QueryRun::resolve_history(
+    const std::vector<HistoryInput>& history, const char* what) const {
+  std::vector<retrieval::HistoryItem> items(history.size());
+  std::vector<std::uint32_t> slots;
+  std::vector<std::size_t> positions;
+  for (std::size_t i = 0; i < history.size(); ++i) {
+    items[i].weight = history[i].weight;
+    items[i].at_seconds = history[i].at_seconds;
+    if (const auto* id = std::get_if<PointId>(&history[i].item)) {
+      TESSERA_ASSIGN_OR_RETURN(items[i].slot, slot_of(*id));
+      slots.push_back(*items[i].slot);
+      positions.push_back(i);
+      continue;
+    }
+    items[i].vector = std::get<std::vector<float>>(history[i].item);
+    TESSERA_RETURN_IF_ERROR(check_vector(items[i].vector, what));
+    if (field_->vectors->identity().metric == Metric::kCosine) {
+      (void)index::normalise(items[i].vector);
+    }
+  }
+  if (slots.empty()) return items;
+  TESSERA_ASSIGN_OR_RETURN(auto vectors,
+                           collection_.shared_.store.get_vectors(
+                               collection_.number_, field_->vectors->identity().number, slots));
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    if (vectors[i].empty()) {
+      const PointId& id = std::get<PointId>(history[positions[i]].item);
+      return Status(Code::kNotFound, std::string(what) + ": point " + id.to_string() +
+                                         " has no vector `" + request_.using_vector + "`");
+    }
+    items[positions[i]].vector = std::move(vectors[i]);
+  }
+  return items;
+}
+
+Result<retrieval::InterestsRequest> QueryRun::resolve_interests(const InterestsQuery& query) {
+  retrieval::InterestsRequest request;
+  TESSERA_ASSIGN_OR_RETURN(request.history,
+                           resolve_history(query.history, "query.interests.history"));
+  if (!query.history.empty() && clusters_ == nullptr) {
+    return Status(
+        Code::kBadRequest,
+        "query.interests.history needs item clusters, and the collection has none for this "
+        "vector yet: POST /collections/" +
+            collection_.name() + "/clusters trains them");
+  }
+  request.clusters = clusters_ == nullptr ? nullptr : &clusters_->clusters;
+  for (const ComponentInput& component : query.components) {
+    TESSERA_RETURN_IF_ERROR(check_vector(component.vector, "query.interests.components"));
+    retrieval::GivenComponent given;
+    given.vector = component.vector;
+    if (field_->vectors->identity().metric == Metric::kCosine) (void)index::normalise(given.vector);
+    given.weight = component.weight;
+    if (component.filter && !component.filter->empty()) {
+      given.component_filter = static_cast<int>(scope_.component_bits.size());
+      TESSERA_ASSIGN_OR_RETURN(auto bits, bits_of(*component.filter));
+      scope_.component_bits.emplace_back(std::move(bits));
+    }
+    request.components.push_back(std::move(given));
+  }
+  if (!query.vector.empty()) {
+    TESSERA_RETURN_IF_ERROR(check_vector(query.vector, "query.interests.vector"));
+    request.vector = query.vector;
+    if (field_->vectors->identity().metric == Metric::kCosine) {
+      (void)index::normalise(request.vector);
+    }
+  }
+  request.max_components = query.max_components;
+  request.min_quota = query.min_quota;
+  request.represent = query.represent;
+  request.half_life_seconds = query.half_life_seconds;
+  request.blend = query.blend;
+  request.blend_with = query.blend_with;
+  request.allocation = query.allocation;
+  request.seed = query.seed;
+  request.merge = query.merge;
+  request.exclude_history = query.exclude_history;
+  return request;
+}
+
+Status QueryRun::run_vector(FieldSearcher& searcher, const VectorInput& input) {
+  TESSERA_ASSIGN_OR_RETURN(const auto vector, resolve(input, "query"));
+  TESSERA_ASSIGN_OR_RETURN(const auto hits, searcher.search({vector, wanted_, &excluded_, -1}));
+  for (const retrieval::Hit& hit : hits) found_.push_back({hit, std::nullopt, std::nullopt});
+  return {};
+}
+
+void QueryRun::report_interests(const std::vector<retrieval::InterestReport>& reports) {
+  for (const retrieval::InterestReport& report : reports) {
+    InterestInfo& info = result_.interests.emplace_back();
+    info.component = report.component;
+    info.cluster = report.cluster;
+    info.weight = report.weight;
+    info.quota = report.quota;
+    info.returned = report.returned;
+    if (report.medoid) info.medoid = collection_.slots_.id_of(*report.medoid);
+  }
+}
+
+Status QueryRun::run_interests(FieldSearcher& searcher, const InterestsQuery& query) {
+  TESSERA_ASSIGN_OR_RETURN(const auto request, resolve_interests(query));
+  TESSERA_ASSIGN_OR_RETURN(const auto answer,
+                           retrieval::retrieve_interests(request, wanted_, excluded_, searcher));
+  for (const retrieval::InterestHit& hit : answer.hits) {
+    found_.push_back({hit.hit, std::pair(hit.component, hit.rank), std::nullopt});
+  }
+  report_interests(answer.interests);
+  return {};
+}
+
+Status QueryRun::run_refine(FieldSearcher& searcher, const RefineQuery& query) {
+  retrieval::RefineRequest request;
+  if (const auto* interests = std::get_if<InterestsQuery>(&query.query)) {
+    TESSERA_ASSIGN_OR_RETURN(request.query, resolve_interests(*interests));
+  } else {
+    TESSERA_ASSIGN_OR_RETURN(request.query,
+                             resolve(std::get<VectorInput>(query.query), "query.refine.query"));
+  }
+  TESSERA_ASSIGN_OR_RETURN(request.history, resolve_history(query.history, "query.refine.history"));
+  request.rounds = query.rounds;
+  request.strategy = query.strategy;
+  TESSERA_ASSIGN_OR_RETURN(auto answer,
+                           retrieval::retrieve_refined(request, wanted_, excluded_, searcher));
+  for (const retrieval::RefineHit& hit : answer.hits) {
+    Found found{hit.hit, std::nullopt, hit.round};
+    if (hit.component) found.interest = std::pair(*hit.component, hit.rank);
+    found_.push_back(found);
+  }
+  result_.rounds = std::move(answer.rounds);
+  report_interests(answer.interests);
+  return {};
+}
+
+Status QueryRun::fetch() {
+  found_.erase(found_.begin(), found_.begin() + static_cast<std::ptrdiff_t>(
+                                                    std::min(request_.offset, found_.size())));
+  if (found_.size() > request_.limit) found_.resize(request_.limit);
+  std::vector<std::uint32_t> slots;
+  std::vector<Record> records;
+  for (const Found& found : found_) {
+    slots.push_back(found.hit.slot);
+    records.emplace_back().id = collection_.slots_.id_of(found.hit.slot);
+  }
+  TESSERA_ASSIGN_OR_RETURN(
+      const auto exists,
+      collection_.fill_records(slots, request_.with_payload, request_.with_vector, records));
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    if (!exists[i]) continue;
+    ScoredPoint& point = result_.points.emplace_back();
+    point.record = std::move(records[i]);
+    point.version = collection_.slots_.version_of(slots[i]);
+    point.score = found_[i].hit.score;
+    point.interest = found_[i].interest;
+    point.round = found_[i].round;
+  }
+  return {};
+}
+
+Result<QueryResult> QueryRun::run() {
+  if (std::holds_alternative<NoQuery>(request_.query)) return run_scroll();
+  TESSERA_RETURN_IF_ERROR(prepare());
+
+  const bool keeps_vectors = std::holds_alternative<RefineQuery>(request_.query);
+  const auto* vector = std::get_if<VectorInput>(&request_.query);
+  const auto* interests = std::get_if<InterestsQuery>(&request_.query);
+  const auto* refine = std::get_if<RefineQuery>(&request_.query);
+  FieldSearcher searcher(*field_->vectors, collection_.slots_, scope_, keeps_vectors);
+  Status status;
+  if (vector != nullptr) status = run_vector(searcher, *vector);
+  if (interests != nullptr) status = run_interests(searcher, *interests);
+  if (refine != nullptr) status = run_refine(searcher, *refine);
+  TESSERA_RETURN_IF_ERROR(status);
+  TESSERA_RETURN_IF_ERROR(fetch());
+  if (request_.explain) result_.plan = searcher.plan();
+  return std::move(result_);
+}
+
+}  // namespace tessera::engine

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <vector>
+
+#include "engine/collection_impl.h"
+#include "engine/field_searcher.h"
+
+namespace tessera::engine {
+
+/// One query: ids resolved to vectors, filters to slots, the method run, records fetched.
+/// Thread rule: confined to the request.
+class QueryRun {
+ public:
+  QueryRun(const CollectionImpl& collection, const QueryRequest& request, const CancelToken& cancel)
+      : collection_(collection), request_(request), cancel_(cancel) {}
+  Result<QueryResult> run();
+
+ private:
+  /// A hit on its way to the answer.
+  struct Found {
+    retrieval::Hit hit;
+    std::optional<std::pair<std::uint32_t, std::uint32_t>> interest;
+    std::optional<std::uint32_t> round;
+  };
+
+  Result<QueryResult> run_scroll() const;
+  Status prepare();
+  Result<SlotBits> bits_of(const Filter& filter) const;
+  Status check_vector(const std::vector<float>& vector, const char* what) const;
+  Result<std::uint32_t> slot_of(const PointId& id) const;
+  Result<std::vector<float>> resolve(const VectorInput& input, const char* what);
+  Result<std::vector<retrieval::HistoryItem>> resolve_history(
+      const std::vector<HistoryInput>& history, const char* what) const;
+  Result<retrieval::InterestsRequest> resolve_interests(const InterestsQuery& query);
+
+  Status run_vector(FieldSearcher& searcher, const VectorInput& input);
+  Status run_interests(FieldSearcher& searcher, const InterestsQuery& query);
+  Status run_refine(FieldSearcher& searcher, const RefineQuery& query);
+  void report_interests(const std::vector<retrieval::InterestReport>& reports);
+  Status fetch();
+
+  const CollectionImpl& collection_;
+  const QueryRequest& request_;
+  const CancelToken& cancel_;
+
+  const CollectionImpl::Field* field_ = nullptr;
+  std::size_t wanted_ = 0;  ///< limit + offset, no more than there are rows.
+  retrieval::SlotSet excluded_;
+  SearchScope scope_;
+  std::shared_ptr<const TrainedClusters> clusters_;
+  std::vector<Found> found_;
+  QueryResult result_;
+};
+
+}  // namespace tessera::engine

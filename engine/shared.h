@@ -1,0 +1,28 @@
+#pragma once
+
+#include <atomic>
+
+#include "base/metrics.h"
+#include "config/settings.h"
+#include "storage/data_directory.h"
+#include "storage/store.h"
+
+namespace tessera::engine {
+
+class Jobs;
+
+/// What every collection shares with its database. Outlives the collections.
+/// Thread rule: the references are to objects that are safe from any thread.
+struct Shared {
+  const config::Settings& settings;
+  storage::Store& store;
+  const storage::DataDirectory& directory;
+  Jobs& jobs;
+  metrics::Registry& registry;
+  /// Set by a write that was not synced; the flusher clears it.
+  std::atomic<bool> has_unsynced_writes = false;
+  /// Too little free disk: writes that need space are refused.
+  std::atomic<bool> is_disk_full = false;
+};
+
+}  // namespace tessera::engine

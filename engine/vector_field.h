@@ -1,0 +1,173 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/cancel.h"
+#include "base/mutex.h"
+#include "engine/collection_config.h"
+#include "engine/segment.h"
+#include "engine/slot_bits.h"
+#include "engine/slot_table.h"
+#include "storage/data_directory.h"
+#include "storage/store.h"
+
+namespace tessera::engine {
+
+/// The segments of one named vector at one moment: sealed ones first, then the frozen ones that
+/// wait for their index, the growing one last. Immutable but for dead bits and the growing tail.
+struct FieldView {
+  std::vector<std::shared_ptr<SealedSegment>> sealed;
+  std::vector<std::shared_ptr<GrowingSegment>> frozen;
+  std::shared_ptr<GrowingSegment> growing;
+};
+
+struct SlotHit {
+  float distance = 0;
+  std::uint32_t slot = 0;
+  const float* vector = nullptr;  ///< Valid as long as the view that was searched.
+};
+
+struct FieldSearch {
+  const float* query = nullptr;
+  std::size_t k = 0;
+  const SlotBits* allowed = nullptr;  ///< Null: every slot.
+  std::size_t allowed_count = 0;      ///< Of `allowed`.
+  bool exact = false;
+  bool indexed_only = false;  ///< Leave fresh rows out.
+  std::optional<std::size_t> ef;
+  std::optional<std::size_t> probe_count;
+  const CancelToken* cancel = nullptr;
+};
+
+struct FieldSearchStats {
+  std::size_t visited_count = 0;
+  std::size_t segment_count = 0;
+  const char* strategy = "exact_scan";
+};
+
+/// When background work on a field is due.
+struct MaintenanceRules {
+  std::size_t growing_bytes_max = 256ULL << 20;
+  std::chrono::milliseconds idle{500};        ///< No write for this long: seal what is due.
+  std::chrono::milliseconds age_max{10'000};  ///< Or the oldest unindexed row is this old.
+  unsigned build_thread_count = 1;
+};
+
+/// Segments that one background build turns into one new sealed segment.
+struct BuildPlan {
+  std::vector<std::shared_ptr<Segment>> sources;
+  const char* reason = "";
+  std::size_t row_count = 0;
+};
+
+/// The vectors of one name: where each slot's current row is, and how to find the nearest ones.
+///
+/// Invariants:
+///  1. A slot has at most one live row over all segments of the current view: its location.
+///  2. Rows are appended before the row they replace dies, and sealed segments are searched before
+///     growing ones, so that a search never misses a point that is being replaced.
+///  3. Segment files are derived data. The list of current files is in the store; a row of a file
+///     counts only if its (slot, version) is the store's.
+/// Thread rule: view() and search() from any thread, no lock held while searching. put() and
+/// remove() from one writer at a time. Builds of one field are serialised by the caller (see
+/// Maintenance).
+class VectorField {
+ public:
+  struct Identity {
+    std::string name;
+    std::string collection_name;
+    storage::CollectionNumber collection = 0;
+    storage::VectorNumber number = 0;
+    std::uint32_t dim = 0;
+    Metric metric = Metric::kCosine;
+  };
+  VectorField(Identity identity, const SlotTable& slots, storage::Store& store,
+              const storage::DataDirectory& directory);
+
+  /// Opens the listed segment files and takes what is missing from the store. A damaged file is
+  /// logged, dropped, and its rows become fresh ones that the next build indexes.
+  Status load(std::size_t* damaged_file_count);
+
+  [[nodiscard]] const Identity& identity() const { return identity_; }
+  [[nodiscard]] std::shared_ptr<const FieldView> view() const;
+  [[nodiscard]] bool has(std::uint32_t slot) const;
+  [[nodiscard]] index::Bitmap slots_with_vector() const;
+  /// One more than the largest slot that ever had this vector.
+  [[nodiscard]] std::size_t slot_count() const;
+  [[nodiscard]] std::size_t row_count() const;
+  [[nodiscard]] std::size_t indexed_row_count() const;
+
+  /// `vector`: dim floats, normalised for Cosine.
+  void put(std::uint32_t slot, std::uint64_t version, const float* vector);
+  void remove(std::uint32_t slot);
+
+  /// The k nearest live, allowed rows in total order (distance, id). Complete: fewer than k only
+  /// when fewer exist. kCancelled, kTimeout.
+  Status search(const FieldView& view, const FieldSearch& search, std::vector<SlotHit>& hits,
+                FieldSearchStats& stats) const;
+
+  /// What background work is due, if any. Freezes the growing segment when it is part of it.
+  std::optional<BuildPlan> plan_build(const OptimizersConfig& rules,
+                                      const MaintenanceRules& timing);
+  /// Everything into one segment, for a reindex.
+  BuildPlan plan_rebuild();
+  /// Whether plan_build would have something to do once writes pause.
+  [[nodiscard]] bool is_build_due(const OptimizersConfig& rules) const;
+  /// Builds, writes, publishes. On failure nothing changes. kCancelled.
+  Status build(const BuildPlan& plan, const IndexSpec& spec, const index::BuildControl& control);
+
+  /// Meta key of a field's list of segment files.
+  static std::string segments_key(storage::CollectionNumber collection,
+                                  storage::VectorNumber number);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Location {
+    Segment* segment = nullptr;
+    std::uint32_t row = 0;
+  };
+  struct GatheredRows;
+
+  [[nodiscard]] std::uint32_t growing_capacity() const;
+  std::shared_ptr<GrowingSegment> make_growing() TESSERA_REQUIRES(mutex_);
+  void put_locked(std::uint32_t slot, std::uint64_t version, const float* vector)
+      TESSERA_REQUIRES(mutex_);
+  void freeze_growing() TESSERA_REQUIRES(mutex_);
+  [[nodiscard]] Location location_of(std::uint32_t slot) const TESSERA_REQUIRES_SHARED(mutex_);
+  void set_location(std::uint32_t slot, Location location) TESSERA_REQUIRES(mutex_);
+  void set_view(FieldView view) TESSERA_REQUIRES(mutex_);
+
+  Result<std::vector<std::shared_ptr<SealedSegment>>> open_listed_segments(
+      std::size_t* damaged_file_count);
+  void remove_unlisted_files(const std::vector<std::uint64_t>& listed) const;
+  GatheredRows gather(const BuildPlan& plan) const;
+  Status save_segment_list(const std::vector<std::uint64_t>& numbers) const;
+  void publish(const BuildPlan& plan, const GatheredRows& rows,
+               const std::shared_ptr<SealedSegment>& sealed);
+
+  void scan(const Segment& segment, const FieldSearch& search, class TopK& top,
+            FieldSearchStats& stats, Status& status) const;
+  Status search_sealed(const SealedSegment& segment, const FieldSearch& search, class TopK& top,
+                       FieldSearchStats& stats) const;
+
+  // Constant after construction.
+  const Identity identity_;
+  const SlotTable& slots_;
+  storage::Store& store_;
+  const storage::DataDirectory& directory_;
+
+  mutable Mutex mutex_;
+  std::shared_ptr<const FieldView> view_ TESSERA_GUARDED_BY(mutex_);
+  std::vector<Location> locations_ TESSERA_GUARDED_BY(mutex_);  ///< By slot.
+  index::Bitmap present_ TESSERA_GUARDED_BY(mutex_);
+  std::uint64_t next_segment_ TESSERA_GUARDED_BY(mutex_) = 1;
+  Clock::time_point last_write_ TESSERA_GUARDED_BY(mutex_){};
+  Clock::time_point growing_since_ TESSERA_GUARDED_BY(mutex_){};
+};
+
+}  // namespace tessera::engine

@@ -1,0 +1,160 @@
+#include <algorithm>
+#include <array>
+
+#include "engine/top_k.h"
+#include "engine/vector_field.h"
+
+namespace tessera::engine {
+namespace {
+
+constexpr std::size_t kScanBlock = 256;
+
+index::RowFilter row_filter(const Segment& segment, const std::uint32_t* slots,
+                            const FieldSearch& search) {
+  index::RowFilter filter;
+  filter.dead_words = segment.dead().words();
+  filter.slots = slots;
+  if (search.allowed != nullptr) {
+    filter.slot_words = search.allowed->words();
+    filter.slot_word_count = search.allowed->word_count();
+  }
+  return filter;
+}
+
+/// Whether computing every allowed row's distance is cheaper than walking the index. A walk
+/// computes about ef * m distances when everything is allowed and 1/selectivity times as many under
+/// a filter, each a cache miss; a scan touches every row's bit and reads allowed rows in order.
+bool is_scan_cheaper(const SealedSegment& segment, const FieldSearch& search) {
+  const auto rows = static_cast<double>(segment.row_count());
+  const double live = std::max<double>(1, static_cast<double>(segment.live_row_count()));
+  const double matches =
+      search.allowed == nullptr ? live : std::min(live, static_cast<double>(search.allowed_count));
+  if (matches <= static_cast<double>(search.k)) return true;
+  const index::IndexSpec& spec = segment.index()->spec();
+  const double ef = static_cast<double>(std::max(search.k, search.ef.value_or(spec.ef_construct)));
+  constexpr double kRandomAccessFactor = 2, kRowsTestedPerDistance = 32;
+  const double walk_cost = kRandomAccessFactor * ef * spec.m * (rows / matches);
+  const double scan_cost = matches + rows / kRowsTestedPerDistance;
+  return scan_cost <= walk_cost;
+}
+
+}  // namespace
+
+void VectorField::scan(const Segment& segment, const FieldSearch& search, TopK& top,
+                       FieldSearchStats& stats, Status& status) const {
+  const Metric metric = identity_.metric;
+  const std::size_t dim = identity_.dim;
+  std::array<float, kScanBlock> distances;
+  std::array<std::uint32_t, kScanBlock> rows;
+
+  // Rows that are appended meanwhile are scanned too: the row that replaces one that has just died
+  // is among them.
+  for (std::uint32_t row = 0; row < segment.row_count();) {
+    const RowBlock block = segment.block_at(row);
+    for (std::uint32_t begin = 0; begin < block.row_count && status.ok();) {
+      status = search.cancel != nullptr ? search.cancel->check() : Status();
+      const index::RowFilter filter = row_filter(segment, block.slots - block.first_row, search);
+      std::uint32_t count = 0;
+      const std::uint32_t stretch_end =
+          std::min<std::uint32_t>(block.row_count, begin + kScanBlock * 16);
+      std::uint32_t next = begin;
+      for (; next < stretch_end && count < kScanBlock; ++next) {
+        if (filter.allows(block.first_row + next)) rows[count++] = next;
+      }
+      begin = next;
+      if (count == 0) continue;
+      if (rows[count - 1] - rows[0] + 1 == count) {
+        index::distances(metric, search.query, block.vectors + std::size_t{rows[0]} * dim, count,
+                         dim, distances.data());
+      } else {
+        index::distances_at(metric, search.query, block.vectors, {rows.data(), count}, dim,
+                            distances.data());
+      }
+      stats.visited_count += count;
+      for (std::uint32_t i = 0; i < count; ++i) {
+        if (!top.worth_offering(distances[i])) continue;
+        top.offer({distances[i], block.slots[rows[i]], block.vectors + std::size_t{rows[i]} * dim});
+      }
+    }
+    if (!status.ok()) return;
+    row = block.first_row + block.row_count;
+  }
+}
+
+Status VectorField::search_sealed(const SealedSegment& segment, const FieldSearch& search,
+                                  TopK& top, FieldSearchStats& stats) const {
+  Status status;
+  const bool is_flat = segment.index()->spec().type == IndexType::kFlat;
+  if (search.exact || is_flat || is_scan_cheaper(segment, search)) {
+    scan(segment, search, top, stats, status);
+    return status;
+  }
+  stats.strategy = search.allowed == nullptr ? "walk" : "filtered_walk";
+
+  const RowBlock rows = segment.block_at(0);
+  index::SearchOptions options;
+  options.k = search.k;
+  options.ef = search.ef.value_or(0);
+  options.probe_count = search.probe_count.value_or(0);
+  options.cancel = search.cancel;
+  std::vector<index::RowHit> found;
+  index::SearchStats walked;
+  TESSERA_RETURN_IF_ERROR(segment.index()->search(
+      search.query, options, row_filter(segment, rows.slots, search), found, walked));
+  stats.visited_count += walked.visited_count;
+
+  // A walk may end before it has met every allowed row. The answer must not be short.
+  if (found.size() < search.k && found.size() < segment.live_row_count()) {
+    stats.strategy = "exact_scan";
+    scan(segment, search, top, stats, status);
+    return status;
+  }
+  for (const index::RowHit& hit : found) {
+    if (!top.worth_offering(hit.distance)) break;
+    top.offer(
+        {hit.distance, rows.slots[hit.row], rows.vectors + std::size_t{hit.row} * identity_.dim});
+  }
+  return {};
+}
+
+Status VectorField::search(const FieldView& view, const FieldSearch& search,
+                           std::vector<SlotHit>& hits, FieldSearchStats& stats) const {
+  hits.clear();
+  if (search.k == 0) return {};
+  TopK top(search.k, slots_);
+  Status status;
+  for (const auto& segment : view.sealed) {
+    if (segment->row_count() == 0) continue;
+    ++stats.segment_count;
+    TESSERA_RETURN_IF_ERROR(search_sealed(*segment, search, top, stats));
+  }
+  std::vector<SlotHit> sealed_hits = top.take();
+
+  // Fresh rows after sealed ones (invariant 2): a slot found in both has just been replaced, and
+  // the fresh row is the current one.
+  TopK fresh(search.k, slots_);
+  if (!search.indexed_only) {
+    for (const auto& segment : view.frozen) {
+      ++stats.segment_count;
+      scan(*segment, search, fresh, stats, status);
+    }
+    ++stats.segment_count;
+    scan(*view.growing, search, fresh, stats, status);
+    TESSERA_RETURN_IF_ERROR(status);
+  }
+  hits = fresh.take();
+  hits.insert(hits.end(), sealed_hits.begin(), sealed_hits.end());
+  std::stable_sort(hits.begin(), hits.end(),
+                   [&](const SlotHit& a, const SlotHit& b) { return top.before(a, b); });
+  std::vector<SlotHit> unique;
+  unique.reserve(std::min(search.k, hits.size()));
+  index::Bitmap seen;
+  for (const SlotHit& hit : hits) {
+    if (unique.size() == search.k) break;
+    if (seen.addChecked(hit.slot)) unique.push_back(hit);
+  }
+  hits = std::move(unique);
+  return {};
+}
+
+}  // namespace tessera::engine

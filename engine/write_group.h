@@ -1,0 +1,53 @@
+#pragma once
+
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/collection_impl.h"
+
+namespace tessera::engine {
+
+/// One commit group: plans its operations in order into one batch, writes the batch, applies the
+/// changes in memory, sets the results. Later operations of a group see earlier ones through
+/// the planned slots and payloads.
+/// Thread rule: confined to the group's leader.
+class WriteGroup {
+ public:
+  WriteGroup(CollectionImpl& collection, std::vector<PendingWrite*>& writes)
+      : collection_(collection), writes_(writes) {}
+  void run();
+
+ private:
+  /// What happens to one slot once the store has the batch.
+  struct Change {
+    enum class Kind : std::uint8_t { kUpsert, kDelete, kPayload } kind;
+    PointId id;
+    std::uint32_t slot = 0;
+    std::uint64_t version = 0;
+    const PointInput* point = nullptr;  ///< kUpsert; owned by the pending write.
+    std::string payload;                ///< kUpsert, kPayload: the new text, "" for none.
+  };
+  using PayloadEdit = std::function<Result<std::string>(std::string_view payload)>;
+
+  Result<WriteResult> plan(PendingWrite& write);
+  Status plan_upsert(UpsertPoints& upsert, std::uint64_t operation_id);
+  void plan_upsert_point(PointInput& point, std::uint64_t operation_id);
+  Status plan_delete(const DeletePoints& remove);
+  Status plan_payload(const PointSelector& selector, std::uint64_t operation_id,
+                      const PayloadEdit& edit);
+  Result<std::vector<PointId>> ids_of(const PointSelector& selector) const;
+  std::optional<std::uint32_t> slot_of(const PointId& id) const;
+  Result<std::vector<std::string>> payloads_of(const std::vector<std::uint32_t>& slots) const;
+  void apply();
+  void apply_upsert(const Change& change) TESSERA_REQUIRES(collection_.state_mutex_);
+
+  CollectionImpl& collection_;
+  std::vector<PendingWrite*>& writes_;
+  storage::Batch batch_;
+  std::vector<Change> changes_;
+  std::unordered_map<PointId, std::optional<std::uint32_t>> planned_slots_;
+  std::unordered_map<std::uint32_t, std::string> planned_payloads_;
+};
+
+}  // namespace tessera::engine
