@@ -39,8 +39,8 @@ def main() -> int:
             raise recs.DataError("--methods: no method has such a name; known: "
                                  + ", ".join(method.name for method in all_methods()))
         cluster_count = arguments.clusters or default_cluster_count(len(data.items))
-        print(f"{data.name}: {len(data.items):,} of {len(data.item_vectors):,} items have a vector, "
-              f"{data.item_vectors.shape[1]} dimensions")
+        print(f"{data.name}: {len(data.items):,} of {len(data.item_vectors):,} items have a "
+              f"vector, {data.item_vectors.shape[1]} dimensions")
         if arguments.oracle:
             oracle = Oracle(data, cluster_count)
             answer, backend = oracle.answer, {"backend": "numpy", "clusters": cluster_count}

@@ -105,7 +105,8 @@ class Client:
 
     def train_clusters(self, collection: str, count: int | None = None) -> dict[str, Any]:
         """Starts the clusters job, waits for it and returns what is known of the clusters."""
-        job = self.call("POST", f"{path_of(collection)}/clusters", {"count": count} if count else {})
+        settings = {"count": count} if count else {}
+        job = self.call("POST", f"{path_of(collection)}/clusters", settings)
         self.wait_job(job["job"])
         return self.call("GET", f"{path_of(collection)}/clusters")
 
