@@ -63,7 +63,7 @@ struct InterestHit {
 };
 
 struct InterestReport {
-  std::uint32_t component = 0;
+  std::uint32_t component = 0;           ///< Its own place in the list.
   std::optional<std::uint32_t> cluster;  ///< Absent for given components.
   double weight = 0;                     ///< Normalised: the weights sum to 1.
   std::size_t quota = 0;                 ///< After the integer split; the quotas sum to the limit.
@@ -77,11 +77,17 @@ struct InterestsResult {
   std::vector<InterestReport> interests;
 };
 
-/// The mixture of a request: components with weight and vector, heaviest first, no search yet.
+/// The mixture of a request: components with weight and vector, no search yet. Components of a history
+/// come heaviest first, at most max_components; given components all come, in the order given.
 /// kInvalidArgument names the field under "query.interests".
 Result<std::vector<InterestReport>> make_components(const InterestsRequest& request, Metric metric);
 
-/// The whole method. Deterministic for the same data and seed.
+/// The whole method. Deterministic for the same data and seed. Components with too small a quota
+/// (min_quota) are left out when they come from the history; a given one stays in the report with
+/// weight 0, so that a hit's component is always its place in `interests` and in the request.
+/// Where every component has a filter and all of them run out, the rest comes from a plain query by the
+/// person's vector (or the mean of the history), at the end of the list, credited to the heaviest
+/// component. Cost: components x limit hits at most, read in pages.
 Result<InterestsResult> retrieve_interests(const InterestsRequest& request, std::size_t limit,
                                            const SlotSet& excluded, Searcher& searcher);
 

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <unordered_map>
+#include <vector>
+
+#include "retrieval/searcher.h"
+
+namespace tessera::retrieval {
+
+/// One search per lane, every lane with a number of seats, every item in one lane at most.
+///
+/// The assignment is deferred acceptance (Gale and Shapley, 1962): a lane proposes its items
+/// nearest first; an item stays with the lane that scores it best (of equals the first lane), and a
+/// lane that loses one proposes its next. The outcome does not depend on the order of the
+/// proposals. Seats that a lane cannot fill go to the lanes that still have items, split by weight.
+/// Lanes are read page by page and only as far as needed: never more than `limit` items of a lane.
+/// Thread rule: confined.
+class Fanout {
+ public:
+  struct Lane {
+    std::vector<float> vector;
+    double weight = 0;  ///< For re-splitting seats.
+    int component_filter = -1;
+    std::size_t quota = 0;
+    bool is_active = true;  ///< A lane that is not takes no part.
+  };
+
+  /// `excluded` outlives the fan-out.
+  Fanout(std::vector<Lane> lanes, const SlotSet& excluded, Searcher& searcher);
+
+  /// The hits of every lane, nearest first. Together they are as many as the quotas' sum, or all
+  /// rows that the active lanes can find.
+  Result<std::vector<std::vector<Hit>>> run();
+
+ private:
+  struct Progress {
+    std::vector<Hit> found;  ///< In the order of the proposals.
+    std::size_t next = 0;    ///< First of `found` that was not proposed yet.
+    std::size_t seats = 0;
+    std::size_t accepted = 0;
+    bool is_exhausted = false;   ///< The searcher has no more than `found`.
+    SlotSet seen;                ///< excluded and found, once there is a second page.
+    std::size_t seen_count = 0;  ///< How many of `found` are in `seen`.
+  };
+  struct Owner {
+    std::size_t lane = 0;
+    Hit hit;
+  };
+
+  Status fill_seats();
+  Status fetch(std::size_t lane);
+  void propose(std::size_t lane);
+  bool split_free_seats();
+  [[nodiscard]] std::vector<std::vector<Hit>> collect() const;
+
+  const std::vector<Lane> lanes_;
+  const SlotSet& excluded_;
+  Searcher& searcher_;
+  std::size_t limit_ = 0;  ///< Sum of the quotas.
+  std::vector<Progress> progress_;
+  std::unordered_map<Slot, Owner> owners_;
+};
+
+/// Who comes next when lists are merged by share: positions in order, as list numbers. At every
+/// position the list with the largest share * (taken + 1) - got among those that have items left;
+/// of equals the first. A list without a share comes last.
+std::vector<std::size_t> interleave(const std::vector<double>& shares,
+                                    const std::vector<std::size_t>& sizes);
+
+}  // namespace tessera::retrieval

@@ -1,0 +1,131 @@
+#include "retrieval/mixture.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "retrieval/components.h"
+#include "retrieval/fanout.h"
+
+namespace tessera::retrieval {
+namespace {
+
+using Lists = std::vector<std::vector<Hit>>;
+
+/// Drops the inactive components at the end of a history's list (they are its lightest), and gives
+/// the others weights that sum to 1 again.
+void apply_shares(Mixture& mixture, bool is_given) {
+  const auto& is_active = mixture.shares.is_active;
+  if (!is_given) {
+    const auto count = static_cast<std::size_t>(
+        std::find(is_active.begin(), is_active.end(), false) - is_active.begin());
+    mixture.interests.resize(count);
+    mixture.component_filters.resize(count);
+    mixture.shares.share.resize(count);
+    mixture.shares.is_active.resize(count);
+  }
+  double sum = 0;
+  for (std::size_t i = 0; i < mixture.interests.size(); ++i) {
+    if (!mixture.shares.is_active[i]) mixture.interests[i].weight = 0;
+    sum += mixture.interests[i].weight;
+  }
+  for (InterestReport& interest : mixture.interests) interest.weight /= sum;
+}
+
+std::size_t heaviest(const std::vector<InterestReport>& interests) {
+  const auto found = std::max_element(
+      interests.begin(), interests.end(),
+      [](const InterestReport& a, const InterestReport& b) { return a.weight < b.weight; });
+  return static_cast<std::size_t>(found - interests.begin());
+}
+
+/// The hits of all lists in the order of the answer, as list numbers.
+std::vector<std::size_t> merged_order(const Mixture& mixture, const Lists& lists,
+                                      const Searcher& searcher) {
+  std::vector<std::size_t> sizes;
+  for (const auto& list : lists) sizes.push_back(list.size());
+  if (mixture.merge == MergeOrder::kInterleave) return interleave(mixture.shares.share, sizes);
+  std::vector<std::pair<Hit, std::size_t>> all;
+  for (std::size_t i = 0; i < lists.size(); ++i) {
+    for (const Hit& hit : lists[i]) all.emplace_back(hit, i);
+  }
+  std::sort(all.begin(), all.end(),
+            [&](const auto& a, const auto& b) { return searcher.precedes(a.first, b.first); });
+  std::vector<std::size_t> order;
+  order.reserve(all.size());
+  for (const auto& [hit, list] : all) order.push_back(list);
+  return order;
+}
+
+/// Whether rows may match that no component could find: only if every component looks through a
+/// filter of its own, for one without a filter finds every row there is.
+bool may_have_more(const Mixture& mixture) {
+  for (std::size_t i = 0; i < mixture.interests.size(); ++i) {
+    if (mixture.shares.is_active[i] && mixture.component_filters[i] < 0) return false;
+  }
+  return !mixture.person.empty();
+}
+
+void append(Mixture& mixture, std::vector<InterestHit>& hits, const Hit& hit, std::size_t i) {
+  InterestReport& interest = mixture.interests[i];
+  hits.push_back({hit, interest.component, static_cast<std::uint32_t>(interest.returned++)});
+  mixture.excluded.add(hit.slot);
+}
+
+}  // namespace
+
+Result<Mixture> make_mixture(const InterestsRequest& request, std::size_t limit,
+                             const SlotSet& excluded, const Searcher& searcher) {
+  Mixture mixture;
+  TESSERA_ASSIGN_OR_RETURN(mixture.interests, make_components(request, searcher.metric()));
+  const bool is_given = request.history.empty();
+  TESSERA_RETURN_IF_ERROR(
+      check_vector(mixture.interests.front().vector, searcher.dim(),
+                   is_given ? "query.interests.components" : "query.interests.history"));
+  std::vector<double> weights;
+  for (const InterestReport& interest : mixture.interests) weights.push_back(interest.weight);
+  mixture.component_filters.assign(mixture.interests.size(), -1);
+  for (std::size_t i = 0; i < request.components.size(); ++i) {
+    mixture.component_filters[i] = request.components[i].component_filter;
+  }
+  mixture.shares = active_shares(weights, limit, request.min_quota, request.allocation);
+  apply_shares(mixture, is_given);
+  const auto quotas = split_quota(mixture.shares, limit, request.allocation, request.seed);
+  for (std::size_t i = 0; i < quotas.size(); ++i) mixture.interests[i].quota = quotas[i];
+  mixture.person = person_vector(request, searcher.metric());
+  mixture.merge = request.merge;
+  mixture.excluded = excluded;
+  if (request.exclude_history) {
+    for (const HistoryItem& item : request.history) {
+      if (item.slot) mixture.excluded.add(*item.slot);
+    }
+  }
+  return mixture;
+}
+
+Result<std::vector<InterestHit>> retrieve_round(Mixture& mixture,
+                                                const std::vector<std::size_t>& quotas,
+                                                Searcher& searcher) {
+  std::vector<Fanout::Lane> lanes;
+  for (std::size_t i = 0; i < mixture.interests.size(); ++i) {
+    lanes.push_back({mixture.interests[i].vector, mixture.shares.share[i],
+                     mixture.component_filters[i], quotas[i], mixture.shares.is_active[i]});
+  }
+  const std::size_t limit = std::accumulate(quotas.begin(), quotas.end(), std::size_t{0});
+  Fanout fanout(std::move(lanes), mixture.excluded, searcher);
+  TESSERA_ASSIGN_OR_RETURN(const Lists lists, fanout.run());
+
+  std::vector<InterestHit> hits;
+  std::vector<std::size_t> taken(lists.size(), 0);
+  for (const std::size_t i : merged_order(mixture, lists, searcher)) {
+    append(mixture, hits, lists[i][taken[i]++], i);
+  }
+  if (hits.size() < limit && may_have_more(mixture)) {
+    const Search rest{mixture.person, limit - hits.size(), &mixture.excluded, -1};
+    TESSERA_ASSIGN_OR_RETURN(const std::vector<Hit> filling, searcher.search(rest));
+    const std::size_t credited = heaviest(mixture.interests);
+    for (const Hit& hit : filling) append(mixture, hits, hit, credited);
+  }
+  return hits;
+}
+
+}  // namespace tessera::retrieval

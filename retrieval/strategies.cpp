@@ -1,0 +1,174 @@
+#include "retrieval/strategies.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace tessera::retrieval {
+namespace {
+
+Status invalid(const std::string& field, const std::string& why) {
+  return {Code::kInvalidArgument, "query.refine.strategy." + field + ": " + why};
+}
+bool is_at_least_zero(double value) {
+  return value >= 0 && std::isfinite(value);
+}
+
+/// Cosine and Dot compare directions: the formulas work on unit vectors there.
+bool is_angular(Metric metric) {
+  return metric == Metric::kCosine || metric == Metric::kDot;
+}
+
+Wide ready(Metric metric, std::span<const float> vector) {
+  return is_angular(metric) ? unit(vector) : widen(vector);
+}
+
+Wide explore(const Explore& strategy, const Context& context, Metric metric) {
+  Wide next = ready(metric, context.first);
+  if (!is_angular(metric)) {
+    // Points, not directions: a step of beta times the way from the mean to the query.
+    for (double& value : next) value *= 1 + strategy.beta;
+  }
+  add_scaled(next, context.sum, -strategy.beta / static_cast<double>(context.summed_count));
+  return next;
+}
+
+Wide rocchio(const Rocchio& strategy, const Context& context, Metric metric) {
+  const double sum = strategy.alpha + strategy.beta;
+  Wide next(context.first.size(), 0);
+  add_scaled(next, ready(metric, context.first), strategy.alpha / sum);
+  for (const Wide& vector : context.kept) {
+    add_scaled(next, vector, strategy.beta / sum / static_cast<double>(context.kept.size()));
+  }
+  return next;
+}
+
+/// Softmax over the retrieved vectors of the similarity to `item`, divided by the temperature.
+std::vector<double> attention_weights(const Wide& item, const std::vector<Wide>& retrieved,
+                                      double temperature, Metric metric) {
+  std::vector<double> logits;
+  logits.reserve(retrieved.size());
+  for (const Wide& vector : retrieved) {
+    const double similarity =
+        is_angular(metric) ? inner_product(item, vector) : -separation(metric, item, vector);
+    logits.push_back(similarity / temperature);
+  }
+  const double largest = *std::max_element(logits.begin(), logits.end());
+  // A tiny temperature may have sent every logit to infinity: then none is told apart.
+  double sum = 0;
+  for (double& logit : logits) {
+    logit = std::isfinite(largest) ? std::exp(logit - largest) : 1;
+    sum += logit;
+  }
+  for (double& weight : logits) weight /= sum;
+  return logits;
+}
+
+Wide attention(const Attention& strategy, const Context& context, Metric metric) {
+  std::vector<Wide> history = context.history;
+  std::vector<double> weights = context.weights;
+  if (history.empty()) {
+    history.push_back(widen(context.first));
+    weights.assign(1, 1.0);
+  }
+  const double largest = *std::max_element(weights.begin(), weights.end());
+  Wide next(context.first.size(), 0);
+  double sum = 0;
+  for (std::size_t i = 0; i < history.size(); ++i) {
+    Wide item = std::move(history[i]);
+    if (is_angular(metric)) make_unit(item);
+    const auto attended = attention_weights(item, context.kept, strategy.temperature, metric);
+    for (std::size_t j = 0; j < attended.size(); ++j) {
+      add_scaled(item, context.kept[j], strategy.gamma * attended[j]);
+    }
+    if (is_angular(metric)) {
+      make_unit(item);
+    } else {
+      for (double& value : item) value /= 1 + strategy.gamma;
+    }
+    add_scaled(next, item, weights[i] / largest);
+    sum += weights[i] / largest;
+  }
+  for (double& value : next) value /= sum;
+  return next;
+}
+
+bool changes_nothing(const Strategy& strategy) {
+  if (const auto* away = std::get_if<Explore>(&strategy)) return away->beta == 0;
+  if (const auto* towards = std::get_if<Rocchio>(&strategy)) return towards->beta == 0;
+  return std::get<Attention>(strategy).gamma == 0;
+}
+
+}  // namespace
+
+Status check_strategy(const Strategy& strategy) {
+  if (const auto* away = std::get_if<Explore>(&strategy)) {
+    if (!is_at_least_zero(away->beta)) return invalid("explore.beta", "must be 0 or larger");
+  } else if (const auto* towards = std::get_if<Rocchio>(&strategy)) {
+    if (!is_at_least_zero(towards->alpha)) return invalid("rocchio.alpha", "must be 0 or larger");
+    if (!is_at_least_zero(towards->beta)) return invalid("rocchio.beta", "must be 0 or larger");
+    const double sum = towards->alpha + towards->beta;
+    if (!(sum > 0) || !std::isfinite(sum)) {
+      return invalid("rocchio", "alpha and beta must not both be 0");
+    }
+    if (towards->feedback == 0) return invalid("rocchio.feedback", "must be 1 or larger");
+  } else {
+    const auto& reread = std::get<Attention>(strategy);
+    if (!is_at_least_zero(reread.gamma)) return invalid("attention.gamma", "must be 0 or larger");
+    if (!(reread.temperature > 0) || !std::isfinite(reread.temperature)) {
+      return invalid("attention.temperature", "must be larger than 0");
+    }
+  }
+  return {};
+}
+
+void begin_round(const Strategy& strategy, Context& context) {
+  if (std::holds_alternative<Rocchio>(strategy)) context.kept.clear();
+}
+
+bool wants_hit(const Strategy& strategy, const Context& context) {
+  if (changes_nothing(strategy)) return false;
+  const auto* towards = std::get_if<Rocchio>(&strategy);
+  return towards == nullptr || context.kept.size() < towards->feedback;
+}
+
+void observe_hit(const Strategy& strategy, Context& context, std::span<const float> vector,
+                 Metric metric) {
+  if (!std::holds_alternative<Explore>(strategy)) {
+    context.kept.push_back(ready(metric, vector));
+    return;
+  }
+  context.sum.resize(vector.size(), 0);
+  add_scaled(context.sum, ready(metric, vector), 1);
+  ++context.summed_count;
+}
+
+Result<std::vector<float>> next_vector(const Strategy& strategy, const Context& context,
+                                       Metric metric) {
+  if (changes_nothing(strategy) || (context.kept.empty() && context.summed_count == 0)) {
+    return context.first;
+  }
+  Wide next;
+  if (const auto* away = std::get_if<Explore>(&strategy)) {
+    next = explore(*away, context, metric);
+  } else if (const auto* towards = std::get_if<Rocchio>(&strategy)) {
+    next = rocchio(*towards, context, metric);
+  } else {
+    next = attention(std::get<Attention>(strategy), context, metric);
+  }
+  if (is_angular(metric)) {
+    // What cancelled out has no direction: the query stays.
+    if (!make_unit(next)) return context.first;
+    if (metric == Metric::kDot) {
+      const double length = norm(widen(context.first));
+      for (double& value : next) value *= length;
+    }
+  }
+  auto values = narrow(next);
+  if (!values)
+    return Status(Code::kInvalidArgument,
+                  "query.refine.strategy: the refined vector leaves the range of float");
+  return std::move(*values);
+}
+
+}  // namespace tessera::retrieval
