@@ -10,8 +10,11 @@
 #include <vector>
 
 #include <catch2/catch.hpp>
+#include <rocksdb/db.h>
 
+#include "storage/batch.h"
 #include "storage/store.h"
+#include "storage/store_options.h"
 
 namespace tessera::storage::test {
 
@@ -70,6 +73,22 @@ inline std::vector<std::string> files_with(const std::string& directory,
   }
   std::sort(paths.begin(), paths.end());
   return paths;
+}
+
+/// Opens the files with RocksDB itself and changes them as damage or another version might have.
+/// `change(database, handle_of)`, where handle_of(Family) is the family's handle.
+template <class Change>
+void change_behind(const std::string& path, const Change& change) {
+  rocksdb::DB* raw = nullptr;
+  std::vector<rocksdb::ColumnFamilyHandle*> handles;
+  const auto options = database_options(small_options(), rocksdb::Env::Default());
+  const auto families = family_descriptors(small_options());
+  REQUIRE(rocksdb::DB::Open(options, path, families, &handles, &raw).ok());
+  const std::unique_ptr<rocksdb::DB> database(raw);
+  change(*database, [&](Family family) { return handles[1 + static_cast<std::size_t>(family)]; });
+  for (rocksdb::ColumnFamilyHandle* handle : handles) {
+    REQUIRE(database->DestroyColumnFamilyHandle(handle).ok());
+  }
 }
 
 }  // namespace tessera::storage::test

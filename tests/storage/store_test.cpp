@@ -6,9 +6,7 @@
 #include <thread>
 
 #include <catch2/catch.hpp>
-#include <rocksdb/db.h>
 
-#include "storage/store_options.h"
 #include "tests/storage/store_support.h"
 #include "tests/support/temporary_directory.h"
 
@@ -443,27 +441,12 @@ TEST_CASE("store: what cannot be opened says why", "[unit]") {
   }
 }
 
-/// Opens the files with RocksDB itself and changes them as another version might have.
-template <class Change>
-void change_behind(const std::string& path, const Change& change) {
-  rocksdb::DB* raw = nullptr;
-  std::vector<rocksdb::ColumnFamilyHandle*> handles;
-  const auto options = database_options(small_options(), rocksdb::Env::Default());
-  REQUIRE(
-      rocksdb::DB::Open(options, path, family_descriptors(small_options()), &handles, &raw).ok());
-  const std::unique_ptr<rocksdb::DB> database(raw);
-  change(*database);
-  for (rocksdb::ColumnFamilyHandle* handle : handles) {
-    REQUIRE(database->DestroyColumnFamilyHandle(handle).ok());
-  }
-}
-
 TEST_CASE("store: one that a newer version wrote is refused and left alone", "[unit]") {
   const TemporaryDirectory directory;
   const std::string path = directory.file("store");
   open_or_fail(path).reset();
   SECTION("a family that is not known") {
-    change_behind(path, [](rocksdb::DB& database) {
+    test::change_behind(path, [](rocksdb::DB& database, const auto&) {
       rocksdb::ColumnFamilyHandle* handle = nullptr;
       REQUIRE(database.CreateColumnFamily({}, "graphs", &handle).ok());
       REQUIRE(database.DestroyColumnFamilyHandle(handle).ok());
@@ -475,15 +458,17 @@ TEST_CASE("store: one that a newer version wrote is refused and left alone", "[u
     REQUIRE(test::files_with(path, "") == before);
   }
   SECTION("a higher format number") {
-    change_behind(path,
-                  [](rocksdb::DB& database) { REQUIRE(database.Put({}, "format", "2").ok()); });
+    test::change_behind(path, [](rocksdb::DB& database, const auto&) {
+      REQUIRE(database.Put({}, "format", "2").ok());
+    });
     const Status status = Store::open(path, small_options()).error();
     REQUIRE(status.code() == Code::kCorrupt);
     REQUIRE(status.message().find("newer version (format 2") != std::string::npos);
   }
   SECTION("a format that is no number") {
-    change_behind(path,
-                  [](rocksdb::DB& database) { REQUIRE(database.Put({}, "format", "1x").ok()); });
+    test::change_behind(path, [](rocksdb::DB& database, const auto&) {
+      REQUIRE(database.Put({}, "format", "1x").ok());
+    });
     const Status status = Store::open(path, small_options()).error();
     REQUIRE(status.code() == Code::kCorrupt);
     REQUIRE(status.message().find("format is not a number") != std::string::npos);
