@@ -140,6 +140,15 @@ Status apply_flags(const std::map<std::string, std::string>& flags, Settings& se
   return {};
 }
 
+/// What no setting can say alone.
+Status check_together(const Settings& settings) {
+  if (settings.server.body_bytes_total_max < settings.server.body_bytes_max) {
+    return {Code::kInvalidArgument,
+            "server.body_bytes_total_max is smaller than server.body_bytes_max"};
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<Settings> load(const Sources& sources) {
@@ -147,6 +156,7 @@ Result<Settings> load(const Sources& sources) {
   if (sources.file) TESSERA_RETURN_IF_ERROR(apply_file(*sources.file, settings));
   TESSERA_RETURN_IF_ERROR(apply_environment(sources.environment, settings));
   TESSERA_RETURN_IF_ERROR(apply_flags(sources.flags, settings));
+  TESSERA_RETURN_IF_ERROR(check_together(settings));
   return settings;
 }
 

@@ -73,6 +73,7 @@ std::vector<Setting> make_table() {
       {"server.connection_count_max", integer<server, &Server::connection_count_max>(1, 1'000'000)},
       {"server.queue_length_max", integer<server, &Server::queue_length_max>(1, 1'000'000)},
       {"server.body_bytes_max", bytes<server, &Server::body_bytes_max>(kKiB, kGiB)},
+      {"server.body_bytes_total_max", bytes<server, &Server::body_bytes_total_max>(kMiB, kTiB)},
       {"server.header_bytes_max", bytes<server, &Server::header_bytes_max>(kKiB, kMiB)},
       {"server.header_timeout_ms", integer<server, &Server::header_timeout_ms>(10, kHourMs)},
       {"server.body_timeout_ms", integer<server, &Server::body_timeout_ms>(10, kHourMs)},

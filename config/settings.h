@@ -20,6 +20,7 @@ struct ServerSettings {
   std::uint32_t connection_count_max = 1024;
   std::uint32_t queue_length_max = 1024;  ///< Requests waiting for a worker; others get 503.
   std::uint64_t body_bytes_max = 32ULL << 20;
+  std::uint64_t body_bytes_total_max = 1ULL << 30;  ///< Of all requests at once; others get 503.
   std::uint32_t header_bytes_max = 16U << 10;
   /// From the first byte to the last header byte; for a connection's first request, from connect.
   std::uint32_t header_timeout_ms = 10'000;

@@ -1,0 +1,17 @@
+#pragma once
+
+#include <boost/asio/ip/tcp.hpp>
+
+#include "server/core.h"
+
+namespace tessera::server {
+
+/// Serves the requests of one connection, in their order, until it ends. Returns at once; the
+/// session keeps itself alive. `socket` runs on a strand of its own. `core` outlives the socket's
+/// io_context.
+void start_session(boost::asio::ip::tcp::socket socket, Core& core);
+
+/// Tells a client in one answer that there are too many connections, and closes.
+void start_refusal(boost::asio::ip::tcp::socket socket, Core& core);
+
+}  // namespace tessera::server
