@@ -1,0 +1,82 @@
+#pragma once
+
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "api/schema.h"
+#include "engine/collection_config.h"
+#include "engine/requests.h"
+
+namespace tessera::api {
+
+/// Decoders from JSON values to the engine's requests. They report to the value's Issues and go on;
+/// what they return must not be used unless Issues::status() is ok. Missing optional fields keep
+/// the defaults of the engine's structs, which are the dialect's. Known fields that this version
+/// does not have are kUnimplemented unless null or the default.
+
+inline constexpr std::size_t kHistoryCountMax = 10'000;
+inline constexpr std::size_t kComponentCountMax = 256;
+inline constexpr std::uint64_t kRoundsMax = 100;
+
+// ---- values -------------------------------------------------------------------------------------
+
+std::optional<PointId> decode_point_id(const Value& value);
+std::vector<PointId> decode_point_ids(const Value& value);
+/// A dense vector that is not empty.
+std::vector<float> decode_dense(const Value& value);
+/// The vectors of one point: a list (the unnamed vector) or a map of names.
+std::vector<std::pair<std::string, std::vector<float>>> decode_vectors(const Value& value);
+std::optional<engine::PayloadPath> decode_payload_path(const Value& value);
+engine::PayloadSelector decode_payload_selector(const Value& value);
+engine::VectorSelector decode_vector_selector(const Value& value);
+/// `with_vector` or its alias `with_vectors`; neither: none.
+engine::VectorSelector decode_with_vector(const Object& body);
+/// Reports `shard_key`, which needs custom sharding.
+void refuse_shard_key(const Object& body);
+
+engine::Filter decode_filter(const Value& value);
+
+/// "collection name" or "vector name": empty when the name is legal, else the text that says why
+/// not.
+std::string check_name(std::string_view what, std::string_view name, std::size_t bytes_max);
+
+// ---- collections --------------------------------------------------------------------------------
+
+engine::CollectionConfig decode_create_collection(const Value& body);
+engine::CollectionConfig decode_update_collection(const Value& body);
+std::optional<engine::HnswConfig> decode_hnsw_config(const Value& value);
+std::optional<engine::IndexConfig> decode_index_config(const Value& value);
+engine::CreatePayloadIndex decode_payload_index(const Value& body);
+engine::TrainClustersRequest decode_train_clusters(const Value& body);
+engine::ReindexRequest decode_reindex(const Value& body);
+
+// ---- points -------------------------------------------------------------------------------------
+
+engine::UpsertPoints decode_upsert(const Value& body);
+engine::DeletePoints decode_delete(const Value& body);
+engine::SetPayload decode_set_payload(const Value& body);
+engine::OverwritePayload decode_overwrite_payload(const Value& body);
+engine::DeletePayloadKeys decode_delete_payload(const Value& body);
+engine::ClearPayload decode_clear_payload(const Value& body);
+std::vector<engine::WriteOperation> decode_operations(const Value& body);
+
+engine::RetrieveRequest decode_retrieve(const Value& body);
+engine::ScrollRequest decode_scroll(const Value& body);
+engine::CountRequest decode_count(const Value& body);
+
+// ---- queries ------------------------------------------------------------------------------------
+
+engine::QueryRequest decode_query(const Value& body);
+std::vector<engine::QueryRequest> decode_query_batch(const Value& body);
+/// The older `points/search`: a plain vector query.
+engine::QueryRequest decode_search(const Value& body);
+std::vector<engine::QueryRequest> decode_search_batch(const Value& body);
+engine::VectorInput decode_vector_input(const Value& value);
+engine::InterestsQuery decode_interests(const Value& value);
+engine::RefineQuery decode_refine(const Value& value);
+std::vector<engine::HistoryInput> decode_history(const Value& value);
+
+}  // namespace tessera::api

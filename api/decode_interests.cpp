@@ -1,0 +1,290 @@
+#include <charconv>
+#include <string>
+
+#include "api/decode.h"
+
+namespace tessera::api {
+
+using engine::ComponentInput;
+using engine::HistoryInput;
+using engine::InterestsQuery;
+using engine::RefineQuery;
+using engine::VectorInput;
+
+namespace {
+
+constexpr double kMicrosecondsPerSecond = 1e6;
+
+/// Refuses a list that is too long before it is decoded.
+bool is_within(const Value& list, std::size_t max) {
+  const std::size_t count = list.element_count();
+  if (count <= max) return true;
+  list.report_validation("length " + std::to_string(count) + " invalid, must be " +
+                         std::to_string(max) + " or smaller");
+  return false;
+}
+
+/// A number of seconds, or digits with one of the units s, m, h, d.
+std::optional<double> decode_half_life(const Value& value) {
+  if (value.is_number()) return value.number_above(0);
+  if (!value.is(Value::Kind::kString)) {
+    value.report_expected(
+        "a time such as \"30d\", \"12h\", \"90m\", \"45s\" or a number of seconds");
+    return std::nullopt;
+  }
+  const std::string_view text = *value.string();
+  double amount = 0;
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), amount, std::chars_format::fixed);
+  const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
+  double seconds = 0;
+  if (unit == "s") seconds = 1;
+  if (unit == "m") seconds = 60;
+  if (unit == "h") seconds = 3600;
+  if (unit == "d") seconds = 86'400;
+  if (error != std::errc{} || seconds == 0) {
+    value.report_format("value " + value.shown() +
+                        " is not a time such as \"30d\", \"12h\", \"90m\", \"45s\"");
+    return std::nullopt;
+  }
+  if (!(amount > 0)) {
+    value.report_validation("value " + shown_number(amount) + " invalid, must be larger than 0.0");
+    return std::nullopt;
+  }
+  return amount * seconds;
+}
+
+/// Unix seconds, or a date and time as text.
+std::optional<double> decode_time(const Value& value) {
+  if (value.is_number()) return value.number();
+  const auto text = value.string();
+  if (!text) return std::nullopt;
+  const auto datetime = engine::parse_datetime(*text);
+  if (!datetime) {
+    value.report_format("value " + value.shown() + " is not a date and time");
+    return std::nullopt;
+  }
+  return static_cast<double>(*datetime) / kMicrosecondsPerSecond;
+}
+
+/// An id, a vector, or {id | vector, weight?, at?}.
+HistoryInput decode_history_item(const Value& value) {
+  HistoryInput item;
+  if (!value.is(Value::Kind::kObject)) {
+    item.item = decode_vector_input(value);
+    return item;
+  }
+  const Object object(value);
+  if (!object.ok()) return item;
+  object.refuse_unknown({"id", "vector", "weight", "at"});
+  const auto id = object.given("id");
+  const auto vector = object.given("vector");
+  if (id.has_value() == vector.has_value()) {
+    value.report_format("expected exactly one of `id` and `vector`");
+  } else if (id) {
+    item.item = decode_point_id(*id).value_or(PointId());
+  } else {
+    item.item = decode_dense(*vector);
+  }
+  if (const auto weight = object.given("weight")) {
+    item.weight = weight->number_above(0).value_or(1);
+  }
+  if (const auto at = object.given("at")) item.at_seconds = decode_time(*at);
+  return item;
+}
+
+ComponentInput decode_component(const Value& value) {
+  ComponentInput component;
+  const Object object(value);
+  if (!object.ok()) return component;
+  object.refuse_unknown({"vector", "weight", "filter"});
+  if (const auto vector = object.require("vector")) component.vector = decode_dense(*vector);
+  if (const auto weight = object.given("weight")) {
+    component.weight = weight->number_above(0).value_or(1);
+  }
+  if (const auto filter = object.given("filter")) component.filter = decode_filter(*filter);
+  return component;
+}
+
+/// The choices of spelling; what is planned but missing is reported.
+void decode_choices(const Object& object, InterestsQuery& query) {
+  using namespace retrieval;
+  if (const auto clustering = object.given("clustering")) {
+    const auto is_global = clustering->one_of<bool>({{"global", true}, {"ward", false}});
+    if (is_global && !*is_global) clustering->report_unimplemented("clustering one history");
+  }
+  if (const auto scope = object.given("scope")) {
+    const auto is_global = scope->one_of<bool>({{"global", true}, {"cluster", false}});
+    if (is_global && !*is_global) scope->report_unimplemented("searching inside one cluster");
+  }
+  if (const auto represent = object.given("represent")) {
+    query.represent = represent
+                          ->one_of<Represent>({{"centroid", Represent::kCentroid},
+                                               {"medoid", Represent::kMedoid},
+                                               {"cluster", Represent::kCluster}})
+                          .value_or(query.represent);
+  }
+  if (const auto blend_with = object.given("blend_with")) {
+    query.blend_with =
+        blend_with
+            ->one_of<BlendWith>({{"vector", BlendWith::kVector}, {"history", BlendWith::kHistory}})
+            .value_or(query.blend_with);
+  }
+  if (const auto allocation = object.given("allocation")) {
+    query.allocation = allocation
+                           ->one_of<Allocation>({{"proportional", Allocation::kProportional},
+                                                 {"equal", Allocation::kEqual},
+                                                 {"sampled", Allocation::kSampled}})
+                           .value_or(query.allocation);
+  }
+  if (const auto merge = object.given("merge")) {
+    query.merge = merge
+                      ->one_of<MergeOrder>(
+                          {{"interleave", MergeOrder::kInterleave}, {"score", MergeOrder::kScore}})
+                      .value_or(query.merge);
+  }
+}
+
+retrieval::Rocchio decode_rocchio(const Value& value) {
+  retrieval::Rocchio rocchio;
+  const Object object(value);
+  if (!object.ok()) return rocchio;
+  object.refuse_unknown({"alpha", "beta", "feedback"});
+  constexpr std::uint64_t kFeedbackMax = 10'000;
+  if (const auto alpha = object.given("alpha")) rocchio.alpha = alpha->number_from(0).value_or(0);
+  if (const auto beta = object.given("beta")) rocchio.beta = beta->number_from(0).value_or(0);
+  if (rocchio.alpha == 0 && rocchio.beta == 0) {
+    value.report_validation("`alpha` and `beta` can't be both 0");
+  }
+  if (const auto feedback = object.given("feedback")) {
+    rocchio.feedback =
+        static_cast<std::uint32_t>(feedback->integer_in(1, kFeedbackMax).value_or(1));
+  }
+  return rocchio;
+}
+
+retrieval::Attention decode_attention(const Value& value) {
+  retrieval::Attention attention;
+  const Object object(value);
+  if (!object.ok()) return attention;
+  object.refuse_unknown({"gamma", "temperature"});
+  if (const auto gamma = object.given("gamma")) attention.gamma = gamma->number_from(0).value_or(0);
+  if (const auto temperature = object.given("temperature")) {
+    attention.temperature = temperature->number_above(0).value_or(attention.temperature);
+  }
+  return attention;
+}
+
+retrieval::Strategy decode_strategy(const Value& value) {
+  const Object object(value);
+  if (!object.ok()) return retrieval::Explore{};
+  object.refuse_unknown({"explore", "rocchio", "attention", "adapter", "relevance_feedback"});
+  if (object.member_count() != 1) {
+    value.report_format(
+        "expected exactly one of `explore`, `rocchio`, `attention`, `adapter`, "
+        "`relevance_feedback`");
+    return retrieval::Explore{};
+  }
+  object.not_yet("adapter", "a trained adapter");
+  object.not_yet("relevance_feedback", "relevance feedback");
+  if (const auto rocchio = object.given("rocchio")) return decode_rocchio(*rocchio);
+  if (const auto attention = object.given("attention")) return decode_attention(*attention);
+  retrieval::Explore explore;
+  if (const auto given = object.find("explore")) {
+    const Object settings(*given);
+    if (!settings.ok()) return explore;
+    settings.refuse_unknown({"beta"});
+    if (const auto beta = settings.given("beta")) explore.beta = beta->number_from(0).value_or(0);
+  }
+  return explore;
+}
+
+}  // namespace
+
+std::vector<HistoryInput> decode_history(const Value& value) {
+  std::vector<HistoryInput> history;
+  if (!is_within(value, kHistoryCountMax)) return history;
+  history.reserve(value.element_count());
+  value.each([&history](const Value& item) { history.push_back(decode_history_item(item)); });
+  return history;
+}
+
+InterestsQuery decode_interests(const Value& value) {
+  InterestsQuery query;
+  const Object object(value);
+  if (!object.ok()) return query;
+  object.refuse_unknown({"user", "history", "components", "vector", "max_components", "min_quota",
+                         "clustering", "represent", "half_life", "smoothing", "blend", "blend_with",
+                         "allocation", "seed", "scope", "merge", "exclude_history"});
+  object.not_yet("user", "a stored user");
+  object.not_yet("smoothing", "smoothing over stored users");
+  const auto history = object.given("history");
+  const auto components = object.given("components");
+  if (!object.given("user") && history.has_value() == components.has_value()) {
+    value.report_format("expected exactly one of `user`, `history`, `components`");
+  } else if (history) {
+    query.history = decode_history(*history);
+    if (history->is(Value::Kind::kArray) && history->element_count() == 0) {
+      history->report_validation("value invalid, must not be empty");
+    }
+  } else if (components && is_within(*components, kComponentCountMax)) {
+    components->each([&query](const Value& component) {
+      query.components.push_back(decode_component(component));
+    });
+    if (query.components.empty()) {
+      components->report_validation("value invalid, must not be empty");
+    }
+  }
+  if (const auto vector = object.given("vector")) query.vector = decode_dense(*vector);
+  if (const auto count = object.given("max_components")) {
+    query.max_components =
+        static_cast<std::uint32_t>(count->integer_in(1, kComponentCountMax).value_or(1));
+  }
+  if (const auto quota = object.given("min_quota")) {
+    query.min_quota = static_cast<std::uint32_t>(quota->integer_in(0, UINT32_MAX).value_or(0));
+  }
+  decode_choices(object, query);
+  if (const auto half_life = object.given("half_life")) {
+    query.half_life_seconds = decode_half_life(*half_life);
+  }
+  if (const auto blend = object.given("blend")) query.blend = blend->number_in(0, 1).value_or(0);
+  if (const auto seed = object.given("seed")) query.seed = seed->unsigned_integer().value_or(0);
+  if (const auto exclude = object.given("exclude_history")) {
+    query.exclude_history = exclude->boolean().value_or(true);
+  }
+  return query;
+}
+
+RefineQuery decode_refine(const Value& value) {
+  RefineQuery refine;
+  const Object object(value);
+  if (!object.ok()) return refine;
+  object.refuse_unknown({"query", "history", "rounds", "strategy"});
+  if (const auto query = object.require("query")) {
+    if (query->is(Value::Kind::kObject)) {
+      const Object kinds(*query);
+      kinds.refuse_unknown({"nearest", "interests"});
+      const auto nearest = kinds.find("nearest");
+      const auto interests = kinds.find("interests");
+      if (nearest.has_value() == interests.has_value()) {
+        query->report_format("expected exactly one of `nearest` and `interests`");
+      } else if (nearest) {
+        refine.query = decode_vector_input(*nearest);
+      } else {
+        refine.query = decode_interests(*interests);
+      }
+    } else {
+      refine.query = decode_vector_input(*query);
+    }
+  }
+  if (const auto history = object.given("history")) refine.history = decode_history(*history);
+  if (const auto rounds = object.given("rounds")) {
+    refine.rounds = static_cast<std::uint32_t>(rounds->integer_in(1, kRoundsMax).value_or(1));
+  }
+  if (const auto strategy = object.given("strategy")) {
+    refine.strategy = decode_strategy(*strategy);
+  }
+  return refine;
+}
+
+}  // namespace tessera::api

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <string>
+
+#include "api/json_writer.h"
+#include "engine/collection_config.h"
+#include "engine/requests.h"
+
+namespace tessera::api {
+
+/// Encoders from the engine's answers to the dialect's JSON.
+
+/// Which parts of a point an answer shows: asked-for parts that a point does not have are shown
+/// empty, others are left out.
+struct Shown {
+  bool payload = false;
+  bool vector = false;
+};
+Shown shown_of(const engine::PayloadSelector& payload, const engine::VectorSelector& vector);
+
+void encode_point_id(JsonWriter& json, const PointId& id);
+void encode_record(JsonWriter& json, const engine::Record& record, Shown shown);
+void encode_records(JsonWriter& json, const std::vector<engine::Record>& records, Shown shown);
+void encode_scored_points(JsonWriter& json, const std::vector<engine::ScoredPoint>& points,
+                          Shown shown);
+/// {points, interests?, rounds?, plan?}
+void encode_query_result(JsonWriter& json, const engine::QueryResult& result, Shown shown);
+void encode_write_result(JsonWriter& json, const engine::WriteResult& result);
+
+void encode_collection_info(JsonWriter& json, const engine::CollectionInfo& info);
+void encode_clusters(JsonWriter& json, const engine::ClustersInfo& clusters);
+void encode_job(JsonWriter& json, const engine::JobInfo& job);
+
+/// RFC 3339 in UTC with microseconds: "2026-01-05T10:00:00.000000Z".
+std::string format_datetime(std::int64_t microseconds);
+
+}  // namespace tessera::api

@@ -1,0 +1,155 @@
+#include "api/encode.h"
+
+namespace tessera::api {
+
+Shown shown_of(const engine::PayloadSelector& payload, const engine::VectorSelector& vector) {
+  return {payload.kind != engine::PayloadSelector::Kind::kNone, !vector.none()};
+}
+
+void encode_point_id(JsonWriter& json, const PointId& id) {
+  if (id.is_uuid()) {
+    json.value(id.to_string());
+  } else {
+    json.value(id.number());
+  }
+}
+
+namespace {
+
+using NamedVectors = std::vector<std::pair<std::string, std::vector<float>>>;
+
+void encode_floats(JsonWriter& json, const std::vector<float>& numbers) {
+  json.begin_array();
+  for (const float number : numbers) json.value(number);
+  json.end_array();
+}
+
+/// The unnamed vector alone is a bare list, anything else a map.
+void encode_vectors(JsonWriter& json, const NamedVectors& vectors) {
+  if (vectors.size() == 1 && vectors.front().first.empty()) {
+    encode_floats(json, vectors.front().second);
+    return;
+  }
+  json.begin_object();
+  for (const auto& [name, vector] : vectors) {
+    json.key(name);
+    encode_floats(json, vector);
+  }
+  json.end_object();
+}
+
+void encode_parts(JsonWriter& json, const engine::Record& record, Shown shown) {
+  if (shown.payload) {
+    const bool is_empty = !record.payload || record.payload->empty();
+    json.raw_field("payload", is_empty ? std::string_view("{}") : *record.payload);
+  }
+  if (shown.vector) {
+    json.key("vector");
+    encode_vectors(json, record.vectors);
+  }
+}
+
+void encode_interests(JsonWriter& json, const std::vector<engine::InterestInfo>& interests) {
+  json.begin_array();
+  for (const engine::InterestInfo& interest : interests) {
+    json.begin_object();
+    json.field("component", interest.component);
+    json.nullable_field("cluster", interest.cluster);
+    json.field("weight", interest.weight);
+    json.field("quota", interest.quota);
+    json.field("returned", interest.returned);
+    json.key("medoid");
+    if (interest.medoid) {
+      encode_point_id(json, *interest.medoid);
+    } else {
+      json.null();
+    }
+    json.end_object();
+  }
+  json.end_array();
+}
+
+void encode_rounds(JsonWriter& json, const std::vector<retrieval::RoundReport>& rounds) {
+  json.begin_array();
+  for (const retrieval::RoundReport& round : rounds) {
+    json.begin_object();
+    json.field("round", round.round);
+    json.field("returned", round.returned);
+    json.field("shift", round.shift);
+    json.end_object();
+  }
+  json.end_array();
+}
+
+}  // namespace
+
+void encode_record(JsonWriter& json, const engine::Record& record, Shown shown) {
+  json.begin_object();
+  json.key("id");
+  encode_point_id(json, record.id);
+  encode_parts(json, record, shown);
+  json.end_object();
+}
+
+void encode_records(JsonWriter& json, const std::vector<engine::Record>& records, Shown shown) {
+  json.begin_array();
+  for (const engine::Record& record : records) encode_record(json, record, shown);
+  json.end_array();
+}
+
+void encode_scored_points(JsonWriter& json, const std::vector<engine::ScoredPoint>& points,
+                          Shown shown) {
+  json.begin_array();
+  for (const engine::ScoredPoint& point : points) {
+    json.begin_object();
+    json.key("id");
+    encode_point_id(json, point.record.id);
+    json.field("version", point.version);
+    json.field("score", point.score);
+    encode_parts(json, point.record, shown);
+    if (point.interest) {
+      json.key("interest");
+      json.begin_object();
+      json.field("component", point.interest->first);
+      json.field("rank", point.interest->second);
+      json.end_object();
+    }
+    json.optional_field("round", point.round);
+    json.end_object();
+  }
+  json.end_array();
+}
+
+void encode_query_result(JsonWriter& json, const engine::QueryResult& result, Shown shown) {
+  json.begin_object();
+  json.key("points");
+  encode_scored_points(json, result.points, shown);
+  if (!result.interests.empty()) {
+    json.key("interests");
+    encode_interests(json, result.interests);
+  }
+  if (!result.rounds.empty()) {
+    json.key("rounds");
+    encode_rounds(json, result.rounds);
+  }
+  if (result.plan) {
+    json.key("plan");
+    json.begin_object();
+    json.field("strategy", result.plan->strategy);
+    json.field("match_count", result.plan->match_count);
+    json.field("visited_count", result.plan->visited_count);
+    json.field("search_count", result.plan->search_count);
+    json.field("segment_count", result.plan->segment_count);
+    json.end_object();
+  }
+  json.end_object();
+}
+
+void encode_write_result(JsonWriter& json, const engine::WriteResult& result) {
+  json.begin_object();
+  json.field("operation_id", result.operation_id);
+  json.field("status", result.completed ? "completed" : "acknowledged");
+  json.end_object();
+}
+
+}  // namespace tessera::api

@@ -1,0 +1,114 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api/http.h"
+#include "api/json_writer.h"
+#include "api/parameters.h"
+#include "api/schema.h"
+#include "base/metrics.h"
+#include "engine/database.h"
+
+namespace tessera::api {
+
+/// Times of queries by kind. Thread rule: immutable; the histograms lock themselves.
+struct QueryTimes {
+  explicit QueryTimes(metrics::Registry& registry);
+  metrics::Histogram& nearest;
+  metrics::Histogram& interests;
+  metrics::Histogram& refine;
+  metrics::Histogram& scroll;  ///< Queries without a query.
+
+  metrics::Histogram& of(const engine::QueryKind& kind) const;
+};
+
+/// One request on its way to its handler.
+struct Call {
+  engine::Database& database;
+  metrics::Registry& registry;
+  const QueryTimes& query_times;
+  const HttpRequest& request;
+  const Target& target;
+  const std::vector<std::string>& path_parameters;
+  const CallParameters& parameters;
+  const CancelToken& cancel;  ///< Of the request, narrowed by `timeout`.
+  bool is_ready = true;
+  int http_status = 200;
+
+  [[nodiscard]] const std::string& collection_name() const { return path_parameters.front(); }
+  [[nodiscard]] Result<std::shared_ptr<engine::Collection>> collection() const {
+    return database.collection(collection_name());
+  }
+};
+
+/// kFormat unless the content type says JSON (or nothing).
+Status check_content_type(std::string_view content_type);
+
+enum class EmptyBody : std::uint8_t { kRefused, kMeansEmptyObject };
+
+/// Parses and decodes the body; what `decode` reported becomes the Status.
+template <class T>
+Result<T> decode_body(const Call& call, T (*decode)(const Value&),
+                      EmptyBody empty_body = EmptyBody::kRefused) {
+  std::string_view body = call.request.body;
+  std::size_t padding_bytes = call.request.body_padding_bytes;
+  if (body.empty() && empty_body == EmptyBody::kMeansEmptyObject) {
+    body = "{}";
+    padding_bytes = 0;
+  } else {
+    TESSERA_RETURN_IF_ERROR(check_content_type(call.request.content_type));
+  }
+  Issues issues;
+  const Document document(body, padding_bytes, issues);
+  if (!document.ok()) return issues.status();
+  T decoded = decode(document.root());
+  TESSERA_RETURN_IF_ERROR(issues.status());
+  return decoded;
+}
+
+// Service.
+Status get_root(Call& call, JsonWriter& json);
+Status get_health(Call& call, JsonWriter& json);
+Status get_ready(Call& call, JsonWriter& json);
+Status get_metrics(Call& call, JsonWriter& json);
+Status get_openapi(Call& call, JsonWriter& json);
+Status get_cluster(Call& call, JsonWriter& json);
+Status get_issues(Call& call, JsonWriter& json);
+Status delete_issues(Call& call, JsonWriter& json);
+// Collections.
+Status list_collections(Call& call, JsonWriter& json);
+Status get_collection(Call& call, JsonWriter& json);
+Status create_collection(Call& call, JsonWriter& json);
+Status update_collection(Call& call, JsonWriter& json);
+Status delete_collection(Call& call, JsonWriter& json);
+Status collection_exists(Call& call, JsonWriter& json);
+Status create_payload_index(Call& call, JsonWriter& json);
+Status delete_payload_index(Call& call, JsonWriter& json);
+// Points.
+Status upsert_points(Call& call, JsonWriter& json);
+Status delete_points(Call& call, JsonWriter& json);
+Status set_payload(Call& call, JsonWriter& json);
+Status overwrite_payload(Call& call, JsonWriter& json);
+Status delete_payload(Call& call, JsonWriter& json);
+Status clear_payload(Call& call, JsonWriter& json);
+Status batch_update(Call& call, JsonWriter& json);
+Status retrieve_points(Call& call, JsonWriter& json);
+Status get_point(Call& call, JsonWriter& json);
+Status scroll_points(Call& call, JsonWriter& json);
+Status count_points(Call& call, JsonWriter& json);
+// Search.
+Status query_points(Call& call, JsonWriter& json);
+Status query_batch(Call& call, JsonWriter& json);
+Status search_points(Call& call, JsonWriter& json);
+Status search_batch(Call& call, JsonWriter& json);
+// Clusters, reindex, jobs.
+Status get_clusters(Call& call, JsonWriter& json);
+Status train_clusters(Call& call, JsonWriter& json);
+Status reindex(Call& call, JsonWriter& json);
+Status list_jobs(Call& call, JsonWriter& json);
+Status get_job(Call& call, JsonWriter& json);
+Status cancel_job(Call& call, JsonWriter& json);
+
+}  // namespace tessera::api

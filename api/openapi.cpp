@@ -1,0 +1,197 @@
+#include "api/openapi.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "api/build_info.h"
+#include "api/routes.h"
+
+namespace tessera::api {
+
+namespace {
+
+void write_reference(JsonWriter& json, std::string_view name) {
+  json.begin_object();
+  json.field("$ref", "#/components/schemas/" + std::string(name));
+  json.end_object();
+}
+
+void write_parameter(JsonWriter& json, std::string_view name, std::string_view place,
+                     std::string_view schema, std::string_view description) {
+  json.begin_object();
+  json.field("name", name);
+  json.field("in", place);
+  json.field("required", place == "path");
+  json.field("description", description);
+  json.raw_field("schema", schema);
+  json.end_object();
+}
+
+void write_path_parameters(JsonWriter& json, std::string_view pattern) {
+  while (true) {
+    const std::size_t begin = pattern.find('{');
+    if (begin == std::string_view::npos) return;
+    const std::size_t end = pattern.find('}', begin);
+    const std::string_view name = pattern.substr(begin + 1, end - begin - 1);
+    if (name == "id") {
+      write_parameter(json, name, "path", R"({"$ref":"#/components/schemas/PointId"})",
+                      "Id of a point");
+    } else if (name == "job_id") {
+      write_parameter(json, name, "path", R"({"type":"integer","minimum":0})", "Id of a job");
+    } else {
+      write_parameter(json, name, "path", R"({"type":"string"})", "Percent-encoded");
+    }
+    pattern.remove_prefix(end + 1);
+  }
+}
+
+void write_query_parameters(JsonWriter& json, ParameterSet set) {
+  constexpr std::string_view kSeconds = R"({"type":"integer","minimum":1})";
+  const auto write_timeout = [&] {
+    write_parameter(json, "timeout", "query", kSeconds, "Seconds after which to give up (408)");
+  };
+  switch (set) {
+    case ParameterSet::kNone:
+      return;
+    case ParameterSet::kTimeout:
+      write_timeout();
+      return;
+    case ParameterSet::kWrite:
+      write_parameter(json, "wait", "query", R"({"type":"boolean","default":false})",
+                      "Answer after the change is on disk and visible");
+      write_parameter(json, "ordering", "query",
+                      R"({"type":"string","enum":["weak","medium","strong"]})",
+                      "Accepted; one node orders all writes");
+      write_timeout();
+      return;
+    case ParameterSet::kRead:
+      write_parameter(json, "consistency", "query",
+                      R"({"anyOf":[{"type":"integer","minimum":1},)"
+                      R"({"type":"string","enum":["majority","quorum","all"]}]})",
+                      "Accepted; one node has one replica");
+      write_timeout();
+      return;
+    case ParameterSet::kVector:
+      write_parameter(json, "vector", "query", R"({"type":"string","default":""})",
+                      "Name of the vector");
+      return;
+  }
+}
+
+void write_body(JsonWriter& json, std::string_view schema) {
+  json.key("requestBody");
+  json.begin_object();
+  json.key("content");
+  json.begin_object();
+  json.key("application/json");
+  json.begin_object();
+  json.key("schema");
+  write_reference(json, schema);
+  json.end_object();
+  json.end_object();
+  json.end_object();
+}
+
+void write_success_schema(JsonWriter& json, const Route& route) {
+  if (route.form == AnswerForm::kPlain) {
+    write_reference(json, route.result_schema);
+    return;
+  }
+  json.begin_object();
+  json.field("type", "object");
+  json.raw_field("required", R"(["result","status","time"])");
+  json.key("properties");
+  json.begin_object();
+  json.key("result");
+  write_reference(json, route.result_schema);
+  json.raw_field("status", R"({"type":"string","enum":["ok"]})");
+  json.raw_field("time", R"({"type":"number","description":"Seconds"})");
+  json.end_object();
+  json.end_object();
+}
+
+void write_operation(JsonWriter& json, const Route& route) {
+  json.begin_object();
+  json.raw_field("tags", "[\"" + std::string(route.tag) + "\"]");
+  json.field("operationId", route.operation);
+  json.field("summary", route.summary);
+  json.key("parameters");
+  json.begin_array();
+  write_path_parameters(json, route.pattern);
+  write_query_parameters(json, route.parameters);
+  json.end_array();
+  if (!route.request_schema.empty()) write_body(json, route.request_schema);
+  json.key("responses");
+  json.begin_object();
+  json.key("200");
+  json.begin_object();
+  json.field("description", "Success");
+  json.key("content");
+  json.begin_object();
+  json.key(route.content_type.substr(0, route.content_type.find(';')));
+  json.begin_object();
+  json.key("schema");
+  write_success_schema(json, route);
+  json.end_object();
+  json.end_object();
+  json.end_object();
+  json.raw_field("default", R"({"description":"Failure","content":{"application/json":)"
+                            R"({"schema":{"$ref":"#/components/schemas/Error"}}}})");
+  json.end_object();
+  json.end_object();
+}
+
+std::string lower(std::string_view text) {
+  std::string lowered(text);
+  for (char& letter : lowered) letter = static_cast<char>(letter | 0x20);
+  return lowered;
+}
+
+void write_paths(JsonWriter& json) {
+  std::vector<std::string_view> patterns;
+  for (const Route& route : routes()) {
+    if (std::find(patterns.begin(), patterns.end(), route.pattern) == patterns.end()) {
+      patterns.push_back(route.pattern);
+    }
+  }
+  json.begin_object();
+  for (const std::string_view pattern : patterns) {
+    json.key(pattern);
+    json.begin_object();
+    for (const Route& route : routes()) {
+      if (route.pattern != pattern) continue;
+      json.key(lower(method_name(route.method)));
+      write_operation(json, route);
+    }
+    json.end_object();
+  }
+  json.end_object();
+}
+
+}  // namespace
+
+void write_openapi_document(JsonWriter& json) {
+  json.begin_object();
+  json.field("openapi", "3.0.3");
+  json.key("info");
+  json.begin_object();
+  json.field("title", "Tessera");
+  json.field("description",
+             "Vector search with multi-interest and multi-round retrieval. The calls that this "
+             "daemon answers; known calls that it does not have yet answer 501.");
+  json.field("version", kTesseraVersion);
+  json.end_object();
+  json.key("paths");
+  write_paths(json);
+  json.key("components");
+  json.begin_object();
+  json.key("schemas");
+  json.begin_object();
+  for (const NamedSchema& schema : request_schemas()) json.raw_field(schema.name, schema.json);
+  for (const NamedSchema& schema : result_schemas()) json.raw_field(schema.name, schema.json);
+  json.end_object();
+  json.end_object();
+  json.end_object();
+}
+
+}  // namespace tessera::api
