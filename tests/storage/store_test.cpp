@@ -7,6 +7,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "tests/storage/store_model.h"
 #include "tests/storage/store_support.h"
 #include "tests/support/temporary_directory.h"
 
@@ -15,204 +16,13 @@ namespace {
 
 using tessera::test::TemporaryDirectory;
 using test::kMegabyte;
+using test::Model;
 using test::open_or_fail;
 using test::require_ok;
+using test::require_same;
 using test::small_options;
 using test::vector_of;
-
-/// What the store must hold.
-struct Model {
-  struct Row {
-    std::uint64_t version = 0;
-    std::vector<float> values;
-    bool operator==(const Row&) const = default;
-  };
-  std::map<std::pair<CollectionNumber, PointId>, std::pair<std::uint32_t, std::uint64_t>> points;
-  std::map<std::pair<CollectionNumber, std::uint32_t>, std::string> payloads;
-  std::map<std::tuple<CollectionNumber, VectorNumber, std::uint32_t>, Row> rows;
-  std::map<std::string, std::string> meta;
-};
-
-constexpr CollectionNumber kCollections[] = {0, 1, 255, 256, 0xfffffffe, 0xffffffff};
-constexpr VectorNumber kVectors[] = {0, 1, 255, 0xffff};
-
-void require_points(const Store& store, const Model& model, CollectionNumber collection) {
-  std::vector<PointId> expected;
-  std::vector<PointId> found;
-  for (const auto& [key, record] : model.points) {
-    if (key.first == collection) expected.push_back(key.second);
-  }
-  require_ok(store.visit_points(collection, std::nullopt,
-                                [&](const PointId& id, const PointRecord& record) {
-                                  found.push_back(id);
-                                  const auto known = model.points.find({collection, id});
-                                  return known != model.points.end() &&
-                                         known->second == std::pair(record.slot, record.version);
-                                }));
-  REQUIRE(found == expected);
-}
-
-void require_payloads(const Store& store, const Model& model, CollectionNumber collection) {
-  std::vector<std::pair<std::uint32_t, std::string>> expected;
-  std::vector<std::pair<std::uint32_t, std::string>> found;
-  for (const auto& [key, json] : model.payloads) {
-    if (key.first == collection) expected.emplace_back(key.second, json);
-  }
-  require_ok(store.visit_payloads(collection, [&](std::uint32_t slot, std::string_view json) {
-    found.emplace_back(slot, json);
-    return true;
-  }));
-  REQUIRE(found == expected);
-}
-
-void require_rows(const Store& store, const Model& model, CollectionNumber collection,
-                  VectorNumber vector) {
-  std::vector<std::pair<std::uint32_t, std::uint64_t>> expected;
-  std::vector<std::pair<std::uint32_t, std::uint64_t>> rows;
-  std::vector<std::pair<std::uint32_t, std::uint64_t>> vectors;
-  for (const auto& [key, row] : model.rows) {
-    if (std::get<0>(key) == collection && std::get<1>(key) == vector) {
-      expected.emplace_back(std::get<2>(key), row.version);
-    }
-  }
-  require_ok(store.visit_rows(collection, vector, [&](std::uint32_t slot, std::uint64_t version) {
-    rows.emplace_back(slot, version);
-    return true;
-  }));
-  require_ok(store.visit_vectors(
-      collection, vector,
-      [&](std::uint32_t slot, std::uint64_t version, std::span<const float> values) {
-        const auto& known = model.rows.at({collection, vector, slot}).values;
-        REQUIRE(std::equal(values.begin(), values.end(), known.begin(), known.end()));
-        vectors.emplace_back(slot, version);
-        return true;
-      }));
-  REQUIRE(rows == expected);
-  REQUIRE(vectors == expected);
-}
-
-void require_same(const Store& store, const Model& model) {
-  std::vector<CollectionNumber> used;
-  for (const auto& [key, record] : model.points) used.push_back(key.first);
-  for (const auto& [key, json] : model.payloads) used.push_back(key.first);
-  for (const auto& [key, row] : model.rows) used.push_back(std::get<0>(key));
-  std::sort(used.begin(), used.end());
-  used.erase(std::unique(used.begin(), used.end()), used.end());
-  REQUIRE(*store.collections() == used);
-
-  for (const CollectionNumber collection : kCollections) {
-    require_points(store, model, collection);
-    require_payloads(store, model, collection);
-    std::vector<VectorNumber> used_vectors;
-    for (const VectorNumber vector : kVectors) {
-      require_rows(store, model, collection, vector);
-      const auto first = model.rows.lower_bound({collection, vector, 0});
-      const bool has_rows = first != model.rows.end() && std::get<0>(first->first) == collection &&
-                            std::get<1>(first->first) == vector;
-      if (has_rows) used_vectors.push_back(vector);
-    }
-    REQUIRE(*store.vectors(collection) == used_vectors);
-  }
-  std::map<std::string, std::string> meta;
-  require_ok(store.visit_meta("", [&](std::string_view key, std::string_view value) {
-    meta.emplace(key, value);
-    return ok_status();
-  }));
-  REQUIRE(meta == model.meta);
-}
-
-/// Random changes, applied to a batch and to the model.
-class Workload {
- public:
-  explicit Workload(std::uint64_t seed) : random_(seed) {}
-
-  template <class Values>
-  auto pick(const Values& values) {
-    return values[number(static_cast<std::uint32_t>(std::size(values)))];
-  }
-
-  void change(Batch& batch, Model& model) {
-    const CollectionNumber collection = pick(kCollections);
-    const VectorNumber vector = pick(kVectors);
-    const std::uint32_t slot = number(2) == 0 ? number(40) : 0xffffffff - number(3);
-    switch (number(40)) {
-      case 0:
-        batch.delete_collection(collection);
-        std::erase_if(model.points, [&](const auto& e) { return e.first.first == collection; });
-        std::erase_if(model.payloads, [&](const auto& e) { return e.first.first == collection; });
-        std::erase_if(model.rows,
-                      [&](const auto& e) { return std::get<0>(e.first) == collection; });
-        return;
-      case 1:
-        batch.delete_vectors(collection, vector);
-        std::erase_if(model.rows, [&](const auto& e) {
-          return std::get<0>(e.first) == collection && std::get<1>(e.first) == vector;
-        });
-        return;
-      default:
-        change_record(batch, model, {collection, vector, slot});
-    }
-  }
-
-  std::uint32_t number(std::uint32_t bound) {
-    return static_cast<std::uint32_t>(random_() % bound);
-  }
-
- private:
-  PointId id() {
-    if (number(2) == 0) return PointId(number(2) == 0 ? number(50) : ~0ULL - number(3));
-    std::array<std::uint8_t, 16> bytes{};
-    bytes[0] = static_cast<std::uint8_t>(number(2) * 255);
-    bytes[15] = static_cast<std::uint8_t>(number(20));
-    return PointId::from_uuid(bytes);
-  }
-
-  void change_record(Batch& batch, Model& model,
-                     std::tuple<CollectionNumber, VectorNumber, std::uint32_t> row) {
-    const auto [collection, vector, slot] = row;
-    const std::uint64_t version = random_();
-    const std::string text(number(300), static_cast<char>('a' + number(26)));
-    const PointId point = id();
-    switch (number(8)) {
-      case 0:
-        batch.delete_point(collection, point);
-        model.points.erase({collection, point});
-        return;
-      case 1:
-        batch.delete_payload(collection, slot);
-        model.payloads.erase({collection, slot});
-        return;
-      case 2:
-        batch.delete_vector(collection, vector, slot);
-        model.rows.erase(row);
-        return;
-      case 3:
-        batch.put_meta("key/" + std::to_string(slot), text);
-        model.meta["key/" + std::to_string(slot)] = text;
-        return;
-      case 4:
-        batch.delete_meta("key/" + std::to_string(slot));
-        model.meta.erase("key/" + std::to_string(slot));
-        return;
-      case 5:
-        batch.put_point(collection, point, {slot, version});
-        model.points[{collection, point}] = {slot, version};
-        return;
-      case 6:
-        batch.put_payload(collection, slot, text);
-        model.payloads[{collection, slot}] = text;
-        return;
-      default: {
-        // Both sides of the length from which on vectors go to blob files.
-        const std::vector<float> values = vector_of(slot, version % 1000, 1 + number(200));
-        batch.put_vector(collection, vector, slot, version, values);
-        model.rows[row] = {version, values};
-      }
-    }
-  }
-
-  std::mt19937_64 random_;
-};
+using test::Workload;
 
 TEST_CASE("store: it holds what a map holds after random batches and reopening", "[unit]") {
   const std::uint64_t seed = 20240611;

@@ -1,20 +1,24 @@
 #pragma once
 
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <system_error>
 
+#include <unistd.h>
+
 #include "base/status.h"
 
 namespace tessera::test {
 
-/// A fresh directory under TMPDIR, removed with everything in it.
+/// A fresh directory, removed with everything in it: under TMPDIR, else in memory where there is
+/// room, else under /tmp. What survives a power loss cannot be learnt from any of them, so syncing
+/// may as well cost nothing.
 class TemporaryDirectory {
  public:
   TemporaryDirectory() {
-    const char* parent = std::getenv("TMPDIR");
-    path_ = std::string(parent != nullptr ? parent : "/tmp") + "/tessera-test-XXXXXX";
+    path_ = parent() + "/tessera-test-XXXXXX";
     TESSERA_ASSERT(::mkdtemp(path_.data()) != nullptr);
   }
   ~TemporaryDirectory() {
@@ -28,6 +32,15 @@ class TemporaryDirectory {
   [[nodiscard]] std::string file(const std::string& name) const { return path_ + "/" + name; }
 
  private:
+  static std::string parent() {
+    if (const char* chosen = std::getenv("TMPDIR")) return chosen;
+    std::error_code failure;
+    const auto space = std::filesystem::space("/dev/shm", failure);
+    constexpr std::uintmax_t kRoomBytes = 1 << 30;
+    const bool fits = !failure && space.available >= kRoomBytes && ::access("/dev/shm", W_OK) == 0;
+    return fits ? "/dev/shm" : "/tmp";
+  }
+
   std::string path_;
 };
 
