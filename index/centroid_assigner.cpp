@@ -91,18 +91,19 @@ Status CentroidAssigner::assign(
     each.rows.resize(offset_.empty() ? 0 : kRowTile * dim_);
     each.scores.resize(kRowTile * std::min(count_, kCentroidTile));
   }
-  const auto work = [&](std::size_t block, std::size_t worker) {
+  const auto work = [&](std::size_t block, std::size_t worker) -> Status {
     const std::size_t first_row = block * kRowTile;
     const std::size_t row_count = std::min(kRowTile, rows.row_count - first_row);
     assign_block(rows, first_row, row_count, scratch[worker]);
     for (std::size_t i = 0; i < row_count; ++i) {
       found(first_row + i, static_cast<std::uint32_t>(scratch[worker].least[i].index));
     }
+    return {};
   };
   const auto blocks_done = [&](std::size_t done) {
     if (progress) progress(std::min(done * kRowTile, rows.row_count));
   };
-  return run_blocks(block_count, control, work, blocks_done);
+  return run_blocks("centroid assignment", block_count, control, work, blocks_done);
 }
 
 void CentroidAssigner::assign_block(VectorSpan rows, std::size_t first_row, std::size_t row_count,

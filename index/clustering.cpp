@@ -141,6 +141,14 @@ void normalise_rows(std::vector<float>& values, std::size_t dim) {
   for (std::size_t i = 0; i < values.size(); i += dim) normalise({values.data() + i, dim});
 }
 
+/// The mean of extreme rows may overflow; centroids are finite whatever the rows.
+void make_finite(std::vector<float>& values) {
+  constexpr float kGreatest = std::numeric_limits<float>::max();
+  for (float& value : values) {
+    value = std::isnan(value) ? 0.0f : std::clamp(value, -kGreatest, kGreatest);
+  }
+}
+
 Status check(VectorSpan rows, const ClusterOptions& options) {
   if (rows.row_count == 0) return {Code::kInvalidArgument, "rows: there is none to cluster"};
   if (rows.dim == 0 || rows.data == nullptr) {
@@ -194,6 +202,7 @@ Result<Clusters> train(VectorSpan rows, Metric metric, const ClusterOptions& opt
   } catch (const Stopped& stopped) {
     return stopped.status;
   }
+  make_finite(clustering.centroids);
   return Clusters{metric, rows.dim, std::move(clustering.centroids)};
 }
 

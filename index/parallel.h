@@ -12,43 +12,46 @@
 
 namespace tessera::index {
 
-/// Calls work(block_index, worker_index) once for every block below `block_count`, from
+/// Calls `Status work(block, worker)` for every block below `block_count`, from
 /// control.thread_count threads of which the caller is worker 0. Which worker gets which block is
-/// left to chance, so `work` writes only to its block and its worker's scratch, and it must not
-/// throw. The cancel token is polled before every block and `progress`, where there is one, is told
-/// the blocks done from the calling thread. Returns the token's status when it stopped the work.
+/// left to chance, so `work` writes only to its block and its worker's scratch; what it throws is
+/// turned into a status as guarded_call(name) does. The cancel token is polled before every block;
+/// `progress`, where there is one, is told the blocks done, from the calling thread. After a
+/// failure no block is begun, and one of the failures is returned.
 template <class Work>
-Status run_blocks(std::size_t block_count, const BuildControl& control, Work&& work,
-                  const std::function<void(std::size_t done)>& progress = {}) {
+Status run_blocks(const char* name, std::size_t block_count, const BuildControl& control,
+                  Work&& work, const std::function<void(std::size_t done)>& progress = {}) {
+  const std::size_t worker_count =
+      std::clamp<std::size_t>(control.thread_count, 1, std::max<std::size_t>(1, block_count));
+  std::vector<Status> failures(worker_count);
   std::atomic<std::size_t> next = 0;
   std::atomic<std::size_t> done = 0;
-  std::atomic<bool> is_stopped = false;
+  std::atomic<bool> has_failed = false;
   const auto run = [&](std::size_t worker) {
-    for (std::size_t block = next++; block < block_count && !is_stopped; block = next++) {
-      if (control.cancel != nullptr && !control.cancel->check().ok()) {
-        is_stopped = true;
+    for (std::size_t block = next++; block < block_count && !has_failed; block = next++) {
+      Status status = guarded_call(name, [&]() -> Status {
+        if (control.cancel != nullptr) TESSERA_RETURN_IF_ERROR(control.cancel->check());
+        return work(block, worker);
+      });
+      if (!status.ok()) {
+        failures[worker] = std::move(status);
+        has_failed = true;
         return;
       }
-      work(block, worker);
       ++done;
       if (worker == 0 && progress) progress(done);
     }
   };
-  const std::size_t worker_count =
-      std::clamp<std::size_t>(block_count, 1, std::max(1u, control.thread_count));
   {
     std::vector<std::jthread> helpers;
     helpers.reserve(worker_count - 1);
-    for (std::size_t worker = 1; worker < worker_count; ++worker) {
-      helpers.emplace_back([&run, worker] {
-        use_one_library_thread();
-        run(worker);
-      });
-    }
+    for (std::size_t worker = 1; worker < worker_count; ++worker) helpers.emplace_back(run, worker);
     run(0);
   }
-  // A token that has stopped the work once stays as it is.
-  return is_stopped ? control.cancel->check() : ok_status();
+  for (Status& failure : failures) {
+    if (!failure.ok()) return std::move(failure);
+  }
+  return {};
 }
 
 }  // namespace tessera::index
