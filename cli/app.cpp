@@ -69,6 +69,7 @@ int run(int argc, char** argv) {
     add_reindex_command(app, context);
     add_clusters_command(app, context);
     add_job_commands(app, context);
+    add_verify_command(app, context);
     return parse_and_run(app, context, argc, argv);
   } catch (const std::exception& error) {
     print_failure(context, std::string("internal error: ") + error.what());

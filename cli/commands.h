@@ -29,6 +29,7 @@ void add_query_command(CLI::App& app, Context& context);
 void add_reindex_command(CLI::App& app, Context& context);
 void add_clusters_command(CLI::App& app, Context& context);
 void add_job_commands(CLI::App& app, Context& context);
+void add_verify_command(CLI::App& app, Context& context);
 
 /// A name as the dialect spells it ("Cosine"); throws CLI::ValidationError for others.
 std::string distance_name(const std::string& text);
