@@ -25,6 +25,10 @@ target_compile_options(tessera_flags INTERFACE -Wall -Wextra -Wnon-virtual-dtor 
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   target_compile_options(tessera_flags INTERFACE -Wthread-safety)
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # GCC 12 reports members of moved-from variants and optionals that are never read.
+  target_compile_options(tessera_flags INTERFACE -Wno-maybe-uninitialized)
+endif()
 if(TESSERA_WERROR)
   target_compile_options(tessera_flags INTERFACE -Werror)
 endif()

@@ -41,9 +41,12 @@ class TopK {
   }
 
  private:
-  [[nodiscard]] auto order() const {
-    return [this](const SlotHit& a, const SlotHit& b) { return before(a, b); };
-  }
+  struct Order {
+    const TopK& top;
+    bool operator()(const SlotHit& a, const SlotHit& b) const { return top.before(a, b); }
+  };
+  [[nodiscard]] Order order() const { return {*this}; }
+
   const std::size_t k_;
   const SlotTable& slots_;
   std::vector<SlotHit> heap_;
