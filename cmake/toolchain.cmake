@@ -12,9 +12,9 @@ set(CMAKE_CXX_FLAGS_RELEASE "-O2 -g1 -DNDEBUG")
 
 find_program(TESSERA_CCACHE ccache)
 if(TESSERA_CCACHE)
-  # The sloppiness lets ccache serve files that use a precompiled header.
+  # Results are shared between build folders, those that use a precompiled header too.
   set(CMAKE_CXX_COMPILER_LAUNCHER
-      ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
+      ${CMAKE_COMMAND} -E env CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
       ${TESSERA_CCACHE})
 endif()
 
