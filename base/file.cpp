@@ -180,6 +180,14 @@ class PosixFileSystem final : public FileSystem {
     return {};
   }
 
+  Status truncate(const std::string& path, std::uint64_t size_bytes) override {
+    if (uninterrupted([&] { return ::truncate(path.c_str(), static_cast<off_t>(size_bytes)); }) !=
+        0) {
+      return last_failure(path, "truncate");
+    }
+    return {};
+  }
+
   Status remove_file(const std::string& path) override {
     if (::unlink(path.c_str()) != 0) return last_failure(path, "unlink");
     return {};

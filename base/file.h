@@ -61,6 +61,8 @@ class FileSystem {
   virtual Result<std::unique_ptr<MappedFile>> map(const std::string& path) = 0;
   /// Replaces `to` atomically.
   virtual Status rename(const std::string& from, const std::string& to) = 0;
+  /// Shortens a file. Nobody may have it mapped.
+  virtual Status truncate(const std::string& path, std::uint64_t size_bytes) = 0;
   virtual Status remove_file(const std::string& path) = 0;
   virtual Status create_directory(const std::string& path) = 0;
   virtual Status remove_directory(const std::string& path) = 0;

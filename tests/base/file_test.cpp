@@ -54,6 +54,9 @@ void require_contract(FileSystem& files, const std::string& root) {
     REQUIRE(file->close().ok());
   }
   REQUIRE(read(files, path) == "Jello world!");
+  REQUIRE(files.truncate(path, 5).ok());
+  REQUIRE(read(files, path) == "Jello");
+  REQUIRE(files.truncate(root + "/none", 0).code() == Code::kNotFound);
   write(files, path, "");
   REQUIRE(read(files, path).empty());
 

@@ -188,6 +188,15 @@ Status FaultFileSystem::rename(const std::string& from, const std::string& to) {
   return {};
 }
 
+Status FaultFileSystem::truncate(const std::string& path, std::uint64_t size_bytes) {
+  TESSERA_RETURN_IF_ERROR(state_->step(path, "truncate"));
+  const auto found = state_->seen.find(path);
+  if (found == state_->seen.end()) return absent(path);
+  TESSERA_ASSERT(size_bytes <= found->second->bytes.size());
+  found->second->bytes.resize(size_bytes);
+  return {};
+}
+
 Status FaultFileSystem::remove_file(const std::string& path) {
   TESSERA_RETURN_IF_ERROR(state_->step(path, "unlink"));
   if (!exists(path) || state_->is_directory(path)) return absent(path);

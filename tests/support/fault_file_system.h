@@ -25,6 +25,7 @@ class FaultFileSystem final : public FileSystem {
   Result<std::unique_ptr<WritableFile>> create(const std::string& path) override;
   Result<std::unique_ptr<MappedFile>> map(const std::string& path) override;
   Status rename(const std::string& from, const std::string& to) override;
+  Status truncate(const std::string& path, std::uint64_t size_bytes) override;
   Status remove_file(const std::string& path) override;
   Status create_directory(const std::string& path) override;
   Status remove_directory(const std::string& path) override;
