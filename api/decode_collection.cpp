@@ -106,11 +106,7 @@ VectorConfig decode_vector_config(const Value& value) {
   const Object object(value);
   if (!object.ok()) return config;
   if (const auto size = object.require("size")) {
-    const auto dim = size->unsigned_integer();
-    if (dim && *dim == 0) size->report_format("expected a nonzero integer, found 0");
-    if (dim && *dim > 0 && size->integer_in(1, engine::kDimMax)) {
-      config.dim = static_cast<std::uint32_t>(*dim);
-    }
+    config.dim = static_cast<std::uint32_t>(size->integer_in(1, engine::kDimMax).value_or(0));
   }
   if (const auto distance = object.require("distance")) {
     config.metric = distance

@@ -1,8 +1,23 @@
 #include "api/envelope.h"
 
 #include "api/json_writer.h"
+#include "api/parameters.h"
 
 namespace tessera::api {
+
+namespace {
+
+/// A message may quote input that was cut anywhere; an answer is valid UTF-8 all the same.
+std::string valid_utf8(std::string_view text) {
+  std::string valid(text);
+  if (is_utf8(valid)) return valid;
+  for (char& byte : valid) {
+    if ((static_cast<unsigned char>(byte) & 0x80) != 0) byte = '?';
+  }
+  return valid;
+}
+
+}  // namespace
 
 FailureForm failure_form(Code code) {
   switch (code) {
@@ -51,7 +66,7 @@ HttpResponse error_response(int http_status, std::string_view text, double secon
   json.begin_object();
   json.key("status");
   json.begin_object();
-  json.field("error", text);
+  json.field("error", valid_utf8(text));
   json.end_object();
   json.field("time", seconds);
   json.end_object();
