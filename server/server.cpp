@@ -98,11 +98,18 @@ struct Server::Impl {
 
   void start() {
     address = acceptor.local_endpoint();
-    asio::co_spawn(
-        acceptor.get_executor(), [this] { return accept(); },
-        [](std::exception_ptr failure) { log_failure("accepting connections", failure); });
+    start_accepting();
     const unsigned count = std::thread::hardware_concurrency() >= kCoresForSecondIoThread ? 2 : 1;
     for (unsigned i = 0; i < count; ++i) io_threads.emplace_back([this] { run_io(); });
+  }
+
+  void start_accepting() {
+    asio::co_spawn(
+        acceptor.get_executor(), [this] { return accept(); },
+        [this](std::exception_ptr failure) {
+          log_failure("accepting connections", failure);
+          if (failure && !core.is_stopping) start_accepting();
+        });
   }
 
   void run_io() {
