@@ -92,13 +92,13 @@ Status CollectionImpl::load_points() {
 Status CollectionImpl::load_payload_indexes() {
   Lock lock(state_mutex_);
   if (indexes_.empty()) return {};
-  Status failure;
+  Status indexed;
   TESSERA_RETURN_IF_ERROR(
       shared_.store.visit_payloads(number_, [&](std::uint32_t slot, std::string_view payload) {
-        failure = indexes_.set(slot, payload);
-        return failure.ok();
+        indexed = indexes_.set(slot, payload);
+        return indexed.ok();
       }));
-  return failure;
+  return indexed;
 }
 
 std::string CollectionImpl::clusters_path(const VectorField& field) const {

@@ -80,13 +80,13 @@ Status CollectionImpl::create_payload_index(const CreatePayloadIndex& operation)
   PayloadIndexes filled;
   filled.add(operation.path, operation.type, operation.params_json);
   PayloadIndexes::Field* target = filled.find(operation.path);
-  Status failure;
+  Status indexed;
   TESSERA_RETURN_IF_ERROR(
       shared_.store.visit_payloads(number_, [&](std::uint32_t slot, std::string_view payload) {
-        failure = PayloadIndexes::set_field(*target, slot, payload);
-        return failure.ok();
+        indexed = PayloadIndexes::set_field(*target, slot, payload);
+        return indexed.ok();
       }));
-  TESSERA_RETURN_IF_ERROR(failure);
+  TESSERA_RETURN_IF_ERROR(indexed);
   {
     Lock lock(state_mutex_);
     indexes_.add(operation.path, operation.type, operation.params_json);

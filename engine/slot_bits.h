@@ -8,12 +8,13 @@
 namespace tessera::engine {
 
 /// The slots a search may return, one bit each: what a graph walk can test in a nanosecond. Built
-/// from a Bitmap for one request. Slots beyond size() are not allowed.
+/// from a Bitmap for one request. Slots beyond size() are not allowed. words() is never null, even for
+/// no slots at all: to a row filter, null means every slot.
 class SlotBits {
  public:
   /// Bits 0..slot_count-1, all set or all clear.
   SlotBits(std::size_t slot_count, bool value)
-      : words_((slot_count + 63) / 64, value ? ~std::uint64_t{0} : 0), size_(slot_count) {}
+      : words_(slot_count / 64 + 1, value ? ~std::uint64_t{0} : 0), size_(slot_count) {}
 
   static SlotBits from(const index::Bitmap& slots, std::size_t slot_count) {
     SlotBits bits(slot_count, false);
