@@ -23,7 +23,6 @@ using tessera::test::TemporaryDirectory;
 using test::Model;
 using test::open_or_fail;
 using test::require_ok;
-using test::Workload;
 
 constexpr const char* kWriterName = "store crash: the writer that is killed";
 constexpr const char* kDirectoryVariable = "TESSERA_TEST_CRASH_DIRECTORY";
@@ -58,17 +57,6 @@ class MappedLedger {
   Ledger* ledger_ = nullptr;
 };
 
-/// Operation `number` is the same whoever asks; it changes a few dozen records.
-Batch make_operation(std::uint64_t number, Model& model) {
-  Workload workload(kSeed + number);
-  Batch batch;
-  const std::uint32_t change_count = 1 + workload.number(40);
-  for (std::uint32_t i = 0; i < change_count; ++i) workload.change(batch, model);
-  batch.put_meta("operation", std::to_string(number));
-  model.meta["operation"] = std::to_string(number);
-  return batch;
-}
-
 // A process of its own, started by the test below: after a fork alone RocksDB's threads are
 // missing.
 TEST_CASE(kWriterName, "[.]") {
@@ -82,7 +70,7 @@ TEST_CASE(kWriterName, "[.]") {
   Model ignored;
   for (std::uint64_t number = ledger->first;; ++number) {
     ledger->sent = number;
-    require_ok(store->write(make_operation(number, ignored), true));
+    require_ok(store->write(test::make_operation(kSeed + number, number, ignored), true));
     ledger->acknowledged = number;
   }
 }
@@ -131,11 +119,12 @@ void run_cycles(int cycle_count) {
                std::chrono::microseconds(random() % 5000));
 
     const auto store = open_or_fail(directory.file("store"));
-    const std::uint64_t found = std::stoull((*store->get_meta("operation")).value_or("0"));
+    const std::uint64_t found = test::last_operation(*store);
     CAPTURE(found, ledger->acknowledged.load(), ledger->sent.load());
     REQUIRE(found >= ledger->acknowledged);
     REQUIRE(found <= ledger->sent);
-    for (; applied < found; ++applied) make_operation(applied + 1, model);
+    for (; applied < found; ++applied)
+      test::make_operation(kSeed + applied + 1, applied + 1, model);
     require_same(*store, model);
   }
 }

@@ -209,4 +209,19 @@ class Workload {
   std::mt19937_64 random_;
 };
 
+/// The operation of this seed: a few dozen changes, and its number under the meta key "operation".
+inline Batch make_operation(std::uint64_t seed, std::uint64_t number, Model& model) {
+  Workload workload(seed);
+  Batch batch;
+  for (std::uint32_t i = 1 + workload.number(40); i > 0; --i) workload.change(batch, model);
+  batch.put_meta("operation", std::to_string(number));
+  model.meta["operation"] = std::to_string(number);
+  return batch;
+}
+
+/// Number of the last operation that the store has; 0 for none.
+inline std::uint64_t last_operation(const Store& store) {
+  return std::stoull((*store.get_meta("operation")).value_or("0"));
+}
+
 }  // namespace tessera::storage::test
