@@ -1,4 +1,5 @@
 #include <charconv>
+#include <cmath>
 #include <string>
 
 #include "api/decode.h"
@@ -42,7 +43,7 @@ std::optional<double> decode_half_life(const Value& value) {
   if (unit == "m") seconds = 60;
   if (unit == "h") seconds = 3600;
   if (unit == "d") seconds = 86'400;
-  if (error != std::errc{} || seconds == 0) {
+  if (error != std::errc{} || seconds == 0 || !std::isfinite(amount * seconds)) {
     value.report_format("value " + value.shown() +
                         " is not a time such as \"30d\", \"12h\", \"90m\", \"45s\"");
     return std::nullopt;

@@ -150,7 +150,7 @@ class Value {
   void report_below(std::size_t element, std::string_view expected, const Value& found) const;
   [[nodiscard]] std::string path(bool for_validation) const;
 
-  Handle handle_{};  ///< A simdjson::dom::element, kept as bytes so that only schema.cpp sees it.
+  Handle handle_{};  ///< A simdjson::dom::element, kept as bytes so that few files see it.
   Issues* issues_ = nullptr;
   const Value* parent_ = nullptr;
   std::string_view name_;

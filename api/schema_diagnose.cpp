@@ -9,7 +9,7 @@ namespace {
 using nlohmann::json;
 
 /// Bodies larger than this are not read a second time to find the place of an error.
-constexpr std::size_t kDiagnosedBytesMax = 4 << 20;
+constexpr std::size_t kDiagnosedBytesMax = 8 << 20;
 
 /// Follows the parse to know the path of what is being read. Levels are arrays (with the position
 /// of the element) or objects (with the last key).
@@ -58,7 +58,9 @@ class PathFinder final : public nlohmann::json_sax<json> {
   }
   bool open(bool is_array) {
     levels_.push_back({is_array, 0, {}});
-    return levels_.size() <= Document::kBodyDepthMax;
+    if (levels_.size() <= Document::kBodyDepthMax) return true;
+    message_ = "nesting is deeper than " + std::to_string(Document::kBodyDepthMax) + " levels";
+    return false;
   }
   bool close() {
     levels_.pop_back();

@@ -1,0 +1,155 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/database.h"
+
+namespace tessera::api {
+
+/// A collection that remembers what it was asked and answers what the test put into it.
+class FakeCollection final : public engine::Collection {
+ public:
+  explicit FakeCollection(std::string name) : name_(std::move(name)) {}
+
+  const std::string& name() const override { return name_; }
+  engine::CollectionInfo info() const override { return info_answer; }
+
+  Result<engine::WriteResult> write(engine::WriteOperation operation, bool wait) override {
+    if (!failure.ok()) return failure;
+    writes.push_back(std::move(operation));
+    waits.push_back(wait);
+    return engine::WriteResult{.operation_id = writes.size(), .completed = wait};
+  }
+  Result<std::vector<engine::Record>> retrieve(
+      const engine::RetrieveRequest& request) const override {
+    if (!failure.ok()) return failure;
+    retrieves.push_back(request);
+    std::vector<engine::Record> found;
+    for (const PointId& id : request.ids) {
+      for (const engine::Record& record : records) {
+        if (record.id == id) found.push_back(record);
+      }
+    }
+    return found;
+  }
+  Result<engine::ScrollPage> scroll(const engine::ScrollRequest& request,
+                                    const CancelToken& cancel) const override {
+    if (const Status status = cancel.check(); !status.ok()) return status;
+    scrolls.push_back(request);
+    return engine::ScrollPage{records, next_offset};
+  }
+  Result<std::uint64_t> count(const engine::CountRequest& request,
+                              const CancelToken& cancel) const override {
+    if (const Status status = cancel.check(); !status.ok()) return status;
+    counts.push_back(request);
+    return std::uint64_t{records.size()};
+  }
+  Result<engine::QueryResult> query(const engine::QueryRequest& request,
+                                    const CancelToken& cancel) const override {
+    if (const Status status = cancel.check(); !status.ok()) return status;
+    if (!failure.ok()) return failure;
+    queries.push_back(request);
+    return query_answer;
+  }
+  Result<std::uint64_t> start_clusters(const engine::TrainClustersRequest& request) override {
+    if (!failure.ok()) return failure;
+    trainings.push_back(request);
+    return std::uint64_t{41};
+  }
+  Result<std::uint64_t> start_reindex(const engine::ReindexRequest& request) override {
+    if (!failure.ok()) return failure;
+    reindexes.push_back(request);
+    return std::uint64_t{42};
+  }
+  Result<engine::ClustersInfo> clusters(const std::string& vector) const override {
+    if (!failure.ok()) return failure;
+    engine::ClustersInfo answer = clusters_answer;
+    answer.vector = vector;
+    return answer;
+  }
+
+  // What it answers.
+  Status failure;
+  engine::CollectionInfo info_answer;
+  std::vector<engine::Record> records;
+  std::optional<PointId> next_offset;
+  engine::QueryResult query_answer;
+  engine::ClustersInfo clusters_answer;
+
+  // What it was asked.
+  std::vector<engine::WriteOperation> writes;
+  std::vector<bool> waits;
+  mutable std::vector<engine::RetrieveRequest> retrieves;
+  mutable std::vector<engine::ScrollRequest> scrolls;
+  mutable std::vector<engine::CountRequest> counts;
+  mutable std::vector<engine::QueryRequest> queries;
+  std::vector<engine::TrainClustersRequest> trainings;
+  std::vector<engine::ReindexRequest> reindexes;
+
+ private:
+  std::string name_;
+};
+
+class FakeDatabase final : public engine::Database {
+ public:
+  Status create_collection(const std::string& name,
+                           const engine::CollectionConfig& config) override {
+    if (collections.contains(name)) {
+      return {Code::kAlreadyExists, "Collection `" + name + "` already exists!"};
+    }
+    collections[name] = std::make_shared<FakeCollection>(name);
+    collections[name]->info_answer.config = config;
+    return {};
+  }
+  Status update_collection(const std::string& name,
+                           const engine::CollectionConfig& changes) override {
+    TESSERA_RETURN_IF_ERROR(find(name));
+    updates.push_back(changes);
+    return {};
+  }
+  Result<bool> delete_collection(const std::string& name) override {
+    return collections.erase(name) > 0;
+  }
+  std::vector<std::string> collection_names() const override {
+    std::vector<std::string> names;
+    for (const auto& [name, collection] : collections) names.push_back(name);
+    return names;
+  }
+  Result<std::shared_ptr<engine::Collection>> collection(const std::string& name) const override {
+    TESSERA_RETURN_IF_ERROR(find(name));
+    return std::shared_ptr<engine::Collection>(collections.at(name));
+  }
+  std::vector<engine::JobInfo> jobs() const override { return job_list; }
+  Result<engine::JobInfo> job(std::uint64_t id) const override {
+    for (const engine::JobInfo& job : job_list) {
+      if (job.id == id) return job;
+    }
+    return Status(Code::kNotFound, "Job " + std::to_string(id) + " not found");
+  }
+  Status cancel_job(std::uint64_t id) override {
+    TESSERA_ASSIGN_OR_RETURN(const engine::JobInfo found, job(id));
+    if (found.state == engine::JobState::kDone) {
+      return {Code::kBadRequest, "Job " + std::to_string(id) + " has finished"};
+    }
+    cancelled.push_back(id);
+    return {};
+  }
+  void begin_shutdown() override {}
+
+  std::map<std::string, std::shared_ptr<FakeCollection>> collections;
+  std::vector<engine::CollectionConfig> updates;
+  std::vector<engine::JobInfo> job_list;
+  std::vector<std::uint64_t> cancelled;
+
+ private:
+  Status find(const std::string& name) const {
+    if (collections.contains(name)) return {};
+    return {Code::kNotFound, "Collection `" + name + "` doesn't exist!"};
+  }
+};
+
+}  // namespace tessera::api
