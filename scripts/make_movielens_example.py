@@ -38,8 +38,8 @@ def main() -> int:
         matrix[user, items] = 1
     users, items = embed(matrix, DIM)
 
-    np.save(target / "item_vectors.npy", items.astype(np.float16))
-    np.save(target / "user_vectors.npy", users.astype(np.float16))
+    np.save(target / "item_vectors.npy", np.ascontiguousarray(items, np.float16))
+    np.save(target / "user_vectors.npy", np.ascontiguousarray(users, np.float16))
     write_lines(target / "items.jsonl", [film_line(film) for film in films])
     write_lines(target / "histories.jsonl",
                 [{"user": user, "history": histories[user]} for user in sorted(histories)])

@@ -25,9 +25,11 @@ class Readme(DaemonTest):
     def setUp(self):
         super().setUp()
         example = ROOT / "examples" / "movielens"
-        subprocess.run([TESSERA, "--url", self.daemon.url, "import", "films",
-                        example / "item_vectors.npy", "--payload", example / "items.jsonl",
-                        "--create", "--distance", "cosine"], check=True, capture_output=True)
+        done = subprocess.run(
+            [TESSERA, "--url", self.daemon.url, "import", "films", example / "item_vectors.npy",
+             "--payload", example / "items.jsonl", "--create", "--distance", "cosine"],
+            check=False, capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
 
     def run_block(self, block):
         self.assertIn(DEFAULT_ADDRESS, block)
