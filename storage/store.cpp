@@ -11,10 +11,9 @@
 
 #include "base/log.h"
 #include "storage/batch.h"
-#include "storage/data_directory.h"
 #include "storage/encoding.h"
-#include "storage/log_check.h"
 #include "storage/rocksdb_status.h"
+#include "storage/store_files.h"
 #include "storage/store_options.h"
 
 namespace tessera::storage {
@@ -57,8 +56,7 @@ class RocksStore final : public Store {
 
   Status start(const StoreOptions& options) {
     const rocksdb::DBOptions database_options_ = database_options(options, env_);
-    TESSERA_RETURN_IF_ERROR(check_logs());
-    TESSERA_RETURN_IF_ERROR(check_families(database_options_));
+    TESSERA_RETURN_IF_ERROR(check_store_files(path_, database_options_, read_only_));
     rocksdb::DB* database = nullptr;
     const auto families = family_descriptors(options);
     const rocksdb::Status status =
@@ -399,65 +397,6 @@ class RocksStore final : public Store {
     if (!status.ok()) return false;
     log::info("the store accepts writes again", {{"path", path_}});
     return true;
-  }
-
-  /// Finds damage that RocksDB would take for a torn end of a log, and cuts off what is torn in a
-  /// way that it would take for damage.
-  Status check_logs() const {
-    TESSERA_ASSIGN_OR_RETURN(const std::vector<std::string> names, list_directory(path_));
-    for (const std::string& name : names) {
-      if (!name.ends_with(".log") && !name.starts_with("MANIFEST-")) continue;
-      const std::string file_path = path_ + "/" + name;
-      LogCheck check;
-      {
-        TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<MappedFile> file,
-                                 posix_file_system().map(file_path));
-        check = check_log(file->bytes());
-      }
-      if (check.state == LogCheck::State::kDamaged) {
-        return {Code::kCorrupt, "store: " + file_path + " is damaged at byte " +
-                                    std::to_string(check.offset) +
-                                    "; opening would lose what follows"};
-      }
-      if (check.state == LogCheck::State::kWhole || read_only_) continue;
-      log::warn("the last record of a log is torn and dropped",
-                {{"path", file_path}, {"byte", check.offset}});
-      TESSERA_RETURN_IF_ERROR(posix_file_system().truncate(file_path, check.offset));
-    }
-    return {};
-  }
-
-  /// Looks only at the list of families, so that a newer store is refused before anything changes.
-  Status check_families(const rocksdb::DBOptions& options) const {
-    if (!env_->FileExists(path_ + "/CURRENT").ok()) return check_absent();
-    std::vector<std::string> names;
-    const rocksdb::Status status = rocksdb::DB::ListColumnFamilies(options, path_, &names);
-    TESSERA_RETURN_IF_ERROR(status_of(status, "store " + path_));
-    for (const std::string& name : names) {
-      const bool known =
-          name == rocksdb::kDefaultColumnFamilyName ||
-          std::find(kFamilyNames.begin(), kFamilyNames.end(), name) != kFamilyNames.end();
-      if (!known) {
-        return {Code::kCorrupt,
-                "store " + path_ + ": was written by a newer version (family \"" + name + "\")"};
-      }
-    }
-    return {};
-  }
-
-  /// Without CURRENT a new store would be made, and the old one's tables deleted as garbage.
-  Status check_absent() const {
-    std::vector<std::string> names;
-    if (env_->GetChildren(path_, &names).ok()) {
-      for (const std::string_view name : names) {
-        if (name.ends_with(".sst") || name.ends_with(".blob") || name.ends_with(".log")) {
-          return {Code::kCorrupt, "store " + path_ + ": CURRENT is missing, but " +
-                                      std::string(name) + " is there"};
-        }
-      }
-    }
-    if (read_only_) return {Code::kNotFound, "store " + path_ + ": does not exist"};
-    return {};
   }
 
   Status check_format() {
