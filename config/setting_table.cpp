@@ -88,8 +88,9 @@ std::vector<Setting> make_table() {
       {"storage.write_buffer_bytes", bytes<storage, &Storage::write_buffer_bytes>(kMiB, 16 * kGiB)},
       {"storage.free_bytes_min", bytes<storage, &Storage::free_bytes_min>(0, kTiB)},
       {"index.build_thread_count", integer<index, &Index::build_thread_count>(0, 1'024)},
-      {"index.growing_row_count_max", integer<index, &Index::growing_row_count_max>(1, 10'000'000)},
-      {"index.segment_count_max", integer<index, &Index::segment_count_max>(1, 64)},
+      {"index.growing_bytes_max", bytes<index, &Index::growing_bytes_max>(kMiB, kTiB)},
+      {"index.build_idle_ms", integer<index, &Index::build_idle_ms>(0, kHourMs)},
+      {"index.build_wait_ms_max", integer<index, &Index::build_wait_ms_max>(0, kHourMs)},
       {"log.level", choice<log, &LogSettings::level>({"debug", "info", "warn", "error", "off"})},
       {"log.format", choice<log, &LogSettings::format>({"text", "json"})},
   };

@@ -44,8 +44,9 @@ struct StorageSettings {
 
 struct IndexSettings {
   std::uint32_t build_thread_count = 0;  ///< Threads a background build may use; 0: one a core.
-  std::uint32_t growing_row_count_max = 50'000;  ///< Rows searched exactly before sealing.
-  std::uint32_t segment_count_max = 4;  ///< Sealed segments of one vector before they are merged.
+  std::uint64_t growing_bytes_max = 256ULL << 20;  ///< Vectors of a segment that has no index yet.
+  std::uint32_t build_idle_ms = 500;  ///< A build waits until writes have paused for this long,
+  std::uint32_t build_wait_ms_max = 10'000;  ///< but no longer than this.
 };
 
 struct LogSettings {

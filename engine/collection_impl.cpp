@@ -20,8 +20,9 @@ CollectionImpl::CollectionImpl(CatalogEntry entry, Shared& shared)
   for (const auto& [name, number] : vector_numbers_) {
     const VectorConfig& config = config_.vectors.at(name);
     fields_[name].vectors = std::make_unique<VectorField>(
-        VectorField::Identity{name, name_, number_, number, config.dim, config.metric}, slots_,
-        shared_.store, shared_.directory);
+        VectorField::Identity{name, name_, number_, number, config.dim, config.metric,
+                              shared_.settings.index.growing_bytes_max},
+        slots_, shared_.store, shared_.directory);
   }
   for (CatalogEntry::PayloadField& field : entry.payload_fields) {
     auto path = parse_payload_path(field.path);

@@ -69,6 +69,8 @@ class DatabaseImpl final : public Database {
         store_(std::move(store)),
         shared_{settings_, *store_, *directory_, jobs_, registry, {}, {}} {
     rules_.build_thread_count = build_threads(settings_);
+    rules_.idle = std::chrono::milliseconds(settings_.index.build_idle_ms);
+    rules_.age_max = std::chrono::milliseconds(settings_.index.build_wait_ms_max);
   }
   ~DatabaseImpl() override {
     begin_shutdown();

@@ -73,7 +73,7 @@ Result<SlotBits> QueryRun::bits_of(const Filter& filter) const {
 
 Status QueryRun::prepare() {
   TESSERA_ASSIGN_OR_RETURN(field_, collection_.field(request_.using_vector));
-  const std::size_t rows = field_->vectors->row_count();
+  rows_ = field_->vectors->row_count();
   wanted_ = std::min(
       rows, request_.limit > rows ? rows : request_.limit + std::min(rows, request_.offset));
   scope_.params = request_.params;
@@ -189,7 +189,8 @@ Result<retrieval::InterestsRequest> QueryRun::resolve_interests(const InterestsQ
 
 Status QueryRun::run_vector(FieldSearcher& searcher, const VectorInput& input) {
   TESSERA_ASSIGN_OR_RETURN(const auto vector, resolve(input, "query"));
-  TESSERA_ASSIGN_OR_RETURN(const auto hits, searcher.search({vector, wanted_, &excluded_, -1}));
+  TESSERA_ASSIGN_OR_RETURN(const auto hits,
+                           searcher.search({vector, std::min(wanted_, rows_), &excluded_, -1}));
   for (const retrieval::Hit& hit : hits) found_.push_back({hit, std::nullopt, std::nullopt});
   return {};
 }

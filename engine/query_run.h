@@ -44,7 +44,8 @@ class QueryRun {
   const CancelToken& cancel_;
 
   const CollectionImpl::Field* field_ = nullptr;
-  std::size_t wanted_ = 0;  ///< limit + offset, no more than there are rows.
+  std::size_t rows_ = 0;    ///< That have the vector.
+  std::size_t wanted_ = 0;  ///< limit + offset.
   retrieval::SlotSet excluded_;
   SearchScope scope_;
   std::shared_ptr<const TrainedClusters> clusters_;

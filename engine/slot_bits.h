@@ -8,8 +8,8 @@
 namespace tessera::engine {
 
 /// The slots a search may return, one bit each: what a graph walk can test in a nanosecond. Built
-/// from a Bitmap for one request. Slots beyond size() are not allowed. words() is never null, even for
-/// no slots at all: to a row filter, null means every slot.
+/// from a Bitmap for one request. Slots beyond size() are not allowed. words() is never null, even
+/// for no slots at all: to a row filter, null means every slot.
 class SlotBits {
  public:
   /// Bits 0..slot_count-1, all set or all clear.

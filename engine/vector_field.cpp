@@ -53,10 +53,9 @@ std::size_t VectorField::indexed_row_count() const {
 }
 
 std::uint32_t VectorField::growing_capacity() const {
-  constexpr std::size_t kGrowingBytesMax = 256ULL << 20;
-  constexpr std::size_t kRowsMax = 1 << 20;
-  return static_cast<std::uint32_t>(
-      std::clamp<std::size_t>(kGrowingBytesMax / (identity_.dim * sizeof(float)), 256, kRowsMax));
+  constexpr std::size_t kRowsMin = 256, kRowsMax = 1 << 20;
+  return static_cast<std::uint32_t>(std::clamp<std::size_t>(
+      identity_.growing_bytes_max / (identity_.dim * sizeof(float)), kRowsMin, kRowsMax));
 }
 
 std::shared_ptr<GrowingSegment> VectorField::make_growing() {

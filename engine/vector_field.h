@@ -52,7 +52,6 @@ struct FieldSearchStats {
 
 /// When background work on a field is due.
 struct MaintenanceRules {
-  std::size_t growing_bytes_max = 256ULL << 20;
   std::chrono::milliseconds idle{500};        ///< No write for this long: seal what is due.
   std::chrono::milliseconds age_max{10'000};  ///< Or the oldest unindexed row is this old.
   unsigned build_thread_count = 1;
@@ -85,6 +84,7 @@ class VectorField {
     storage::VectorNumber number = 0;
     std::uint32_t dim = 0;
     Metric metric = Metric::kCosine;
+    std::size_t growing_bytes_max = 256ULL << 20;
   };
   VectorField(Identity identity, const SlotTable& slots, storage::Store& store,
               const storage::DataDirectory& directory);

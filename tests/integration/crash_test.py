@@ -86,7 +86,7 @@ class Crash(DaemonTest):
         rng = random.Random(seed)
         self.client.call("PUT", "/collections/crash", {
             "vectors": {"size": DIM, "distance": "Euclid"},
-            "optimizers_config": {"indexing_threshold": 2, "vacuum_min_vector_number": 50}})
+            "optimizers_config": {"indexing_threshold": 2, "vacuum_min_vector_number": 100}})
         self.client.call("PUT", "/collections/crash/index?wait=true",
                          {"field_name": "label", "field_schema": "keyword"})
         ledger = {point: [None] for point in range(WRITERS * IDS_PER_WRITER)}

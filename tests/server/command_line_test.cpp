@@ -23,7 +23,7 @@ TEST_CASE("command line: without flags the daemon runs with its defaults", "[uni
 TEST_CASE("command line: flags become settings", "[unit]") {
   const CommandLine line =
       parse({"--config", "a.toml", "--host", "::1", "--port", "7000", "--data=/tmp/d",
-             "--log-level", "debug", "--log-format", "json", "--set", "index.segment_count_max=8",
+             "--log-level", "debug", "--log-format", "json", "--set", "index.build_idle_ms=8",
              "--set", "storage.path=ignored=for --data", "--port-file", "p"})
           .value();
   CHECK(line.sources.file == "a.toml");
@@ -33,7 +33,7 @@ TEST_CASE("command line: flags become settings", "[unit]") {
                                                                  {"storage.path", "/tmp/d"},
                                                                  {"log.level", "debug"},
                                                                  {"log.format", "json"},
-                                                                 {"index.segment_count_max", "8"}});
+                                                                 {"index.build_idle_ms", "8"}});
   CHECK(parse({"--set", "a.b=c=d"}).value().sources.flags.at("a.b") == "c=d");
   CHECK(config::load(line.sources).has_error());  // There is no file of that name.
 }
