@@ -74,8 +74,11 @@ Result<SlotBits> QueryRun::bits_of(const Filter& filter) const {
 Status QueryRun::prepare() {
   TESSERA_ASSIGN_OR_RETURN(field_, collection_.field(request_.using_vector));
   rows_ = field_->vectors->row_count();
-  wanted_ = std::min(
-      rows, request_.limit > rows ? rows : request_.limit + std::min(rows, request_.offset));
+  // A quota is a share of what was asked for, so the limit stays as it is even when there are fewer
+  // rows; only what no answer could hold is cut.
+  constexpr std::size_t kWantedMax = 1'000'000;
+  const std::size_t most = std::max(rows_, kWantedMax);
+  wanted_ = std::min(request_.limit, most) + std::min(request_.offset, most);
   scope_.params = request_.params;
   scope_.score_threshold = request_.score_threshold;
   scope_.cancel = &cancel_;
