@@ -116,7 +116,8 @@ bool is_foreign(std::string_view variable) {
 Status apply_environment(const std::map<std::string, std::string>& environment,
                          Settings& settings) {
   const auto table = setting_table();
-  for (const auto& [name, value] : environment) {
+  for (const auto& variable : environment) {
+    const std::string& name = variable.first;
     if (!name.starts_with("TESSERA_")) continue;
     const std::string where = "environment variable " + name;
     const auto setting = std::find_if(table.begin(), table.end(), [&](const Setting& candidate) {
@@ -126,7 +127,7 @@ Status apply_environment(const std::map<std::string, std::string>& environment,
       if (is_foreign(name)) continue;
       return invalid(where, "no setting has this name");
     }
-    TESSERA_RETURN_IF_ERROR(assign(settings, *setting, value, false).with_context(where));
+    TESSERA_RETURN_IF_ERROR(assign(settings, *setting, variable.second, false).with_context(where));
   }
   return {};
 }

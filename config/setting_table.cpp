@@ -100,6 +100,8 @@ template <class... Visitors>
 struct Overloaded : Visitors... {
   using Visitors::operator()...;
 };
+template <class... Visitors>
+Overloaded(Visitors...) -> Overloaded<Visitors...>;
 
 std::string quoted(std::string_view text) {
   constexpr char kHex[] = "0123456789abcdef";
