@@ -15,7 +15,7 @@ enum class Method : std::uint8_t { kGet, kHead, kPost, kPut, kPatch, kDelete, kO
 /// One HTTP request, already read in full. The views are valid while handle() runs.
 struct HttpRequest {
   Method method = Method::kGet;
-  std::string_view target;        ///< Path and query as sent, for example "/collections/a?timeout=5".
+  std::string_view target;        ///< Path and query as sent: "/collections/a?timeout=5".
   std::string_view content_type;  ///< Empty if absent.
   std::string_view body;
   /// Capacity behind `body` may be read (simdjson's padding): bytes that can be touched after it.

@@ -1,6 +1,8 @@
 #include "api/openapi.h"
 
 #include <algorithm>
+#include <cctype>
+#include <string>
 #include <vector>
 
 #include "api/build_info.h"
@@ -27,6 +29,30 @@ void write_parameter(JsonWriter& json, std::string_view name, std::string_view p
   json.end_object();
 }
 
+/// Replaces every @Name by a reference. Only a description could hold another @, and none does.
+std::string expand_references(std::string_view schema) {
+  std::string expanded;
+  while (true) {
+    const std::size_t at = std::min(schema.find('@'), schema.size());
+    expanded += schema.substr(0, at);
+    if (at == schema.size()) return expanded;
+    schema.remove_prefix(at + 1);
+    const auto end = std::find_if(schema.begin(), schema.end(),
+                                  [](unsigned char letter) { return std::isalnum(letter) == 0; });
+    const auto name_bytes = static_cast<std::size_t>(end - schema.begin());
+    expanded += R"({"$ref":"#/components/schemas/)";
+    expanded += schema.substr(0, name_bytes);
+    expanded += "\"}";
+    schema.remove_prefix(name_bytes);
+  }
+}
+
+void write_schemas(JsonWriter& json, std::span<const NamedSchema> schemas) {
+  for (const NamedSchema& schema : schemas) {
+    json.raw_field(schema.name, expand_references(schema.json));
+  }
+}
+
 void write_path_parameters(JsonWriter& json, std::string_view pattern) {
   while (true) {
     const std::size_t begin = pattern.find('{');
@@ -34,8 +60,7 @@ void write_path_parameters(JsonWriter& json, std::string_view pattern) {
     const std::size_t end = pattern.find('}', begin);
     const std::string_view name = pattern.substr(begin + 1, end - begin - 1);
     if (name == "id") {
-      write_parameter(json, name, "path", R"({"$ref":"#/components/schemas/PointId"})",
-                      "Id of a point");
+      write_parameter(json, name, "path", expand_references("@PointId"), "Id of a point");
     } else if (name == "job_id") {
       write_parameter(json, name, "path", R"({"type":"integer","minimum":0})", "Id of a job");
     } else {
@@ -187,8 +212,8 @@ void write_openapi_document(JsonWriter& json) {
   json.begin_object();
   json.key("schemas");
   json.begin_object();
-  for (const NamedSchema& schema : request_schemas()) json.raw_field(schema.name, schema.json);
-  for (const NamedSchema& schema : result_schemas()) json.raw_field(schema.name, schema.json);
+  write_schemas(json, request_schemas());
+  write_schemas(json, result_schemas());
   json.end_object();
   json.end_object();
   json.end_object();

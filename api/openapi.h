@@ -11,7 +11,7 @@ namespace tessera::api {
 /// the document.
 void write_openapi_document(JsonWriter& json);
 
-/// A named schema as JSON text.
+/// A named schema as JSON text, in which @Name stands for a reference to another schema.
 struct NamedSchema {
   std::string_view name;
   std::string_view json;

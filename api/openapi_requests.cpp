@@ -6,185 +6,231 @@ namespace {
 
 // clang-format off
 constexpr NamedSchema kSchemas[] = {
-{"PointId", R"({"anyOf":[{"type":"integer","format":"uint64","minimum":0},{"type":"string","format":"uuid"}]})"},
-{"DenseVector", R"({"type":"array","minItems":1,"items":{"type":"number","format":"float"}})"},
-{"PointVectors", R"({"description":"The unnamed vector, or vectors by name","anyOf":[
-  {"$ref":"#/components/schemas/DenseVector"},
-  {"type":"object","additionalProperties":{"$ref":"#/components/schemas/DenseVector"}}]})"},
-{"Payload", R"({"type":"object","additionalProperties":true})"},
-{"PayloadPath", R"({"type":"string","description":"a.b, a[].b (every element), a[0], \"quoted key\""})"},
-{"WithPayload", R"({"anyOf":[{"type":"boolean"},
-  {"type":"array","items":{"$ref":"#/components/schemas/PayloadPath"}},
-  {"type":"object","additionalProperties":false,"minProperties":1,"maxProperties":1,"properties":{
-    "include":{"type":"array","items":{"$ref":"#/components/schemas/PayloadPath"}},
-    "exclude":{"type":"array","items":{"$ref":"#/components/schemas/PayloadPath"}}}}]})"},
-{"WithVector", R"({"description":"`with_vectors` is the same","anyOf":[{"type":"boolean"},{"type":"array","items":{"type":"string"}}]})"},
-{"Filter", R"({"type":"object","additionalProperties":false,"properties":{
-  "must":{"$ref":"#/components/schemas/Conditions"},
-  "should":{"$ref":"#/components/schemas/Conditions"},
-  "must_not":{"$ref":"#/components/schemas/Conditions"},
-  "min_should":{"type":"object","additionalProperties":false,"required":["conditions","min_count"],"properties":{
-    "conditions":{"$ref":"#/components/schemas/Conditions"},
-    "min_count":{"type":"integer","minimum":0}}}}})"},
-{"Conditions", R"({"anyOf":[{"$ref":"#/components/schemas/Condition"},{"type":"array","items":{"$ref":"#/components/schemas/Condition"}}]})"},
-{"Condition", R"({"anyOf":[{"$ref":"#/components/schemas/FieldCondition"},
-  {"type":"object","required":["has_id"],"additionalProperties":false,"properties":{"has_id":{"type":"array","items":{"$ref":"#/components/schemas/PointId"}}}},
-  {"type":"object","required":["has_vector"],"additionalProperties":false,"properties":{"has_vector":{"type":"string"}}},
-  {"type":"object","required":["is_empty"],"additionalProperties":false,"properties":{"is_empty":{"$ref":"#/components/schemas/PayloadKey"}}},
-  {"type":"object","required":["is_null"],"additionalProperties":false,"properties":{"is_null":{"$ref":"#/components/schemas/PayloadKey"}}},
-  {"type":"object","required":["nested"],"additionalProperties":false,"properties":{"nested":{
-    "type":"object","required":["key","filter"],"additionalProperties":false,"properties":{
-      "key":{"$ref":"#/components/schemas/PayloadPath"},"filter":{"$ref":"#/components/schemas/Filter"}}}}},
-  {"$ref":"#/components/schemas/Filter"}]})"},
-{"PayloadKey", R"({"type":"object","required":["key"],"additionalProperties":false,"properties":{"key":{"$ref":"#/components/schemas/PayloadPath"}}})"},
-{"FieldCondition", R"({"type":"object","required":["key"],"additionalProperties":false,"minProperties":2,"maxProperties":2,"properties":{
-  "key":{"$ref":"#/components/schemas/PayloadPath"},
-  "match":{"type":"object","additionalProperties":false,"minProperties":1,"maxProperties":1,"properties":{
-    "value":{"$ref":"#/components/schemas/MatchScalar"},
-    "any":{"type":"array","items":{"$ref":"#/components/schemas/MatchScalar"}},
-    "except":{"type":"array","items":{"$ref":"#/components/schemas/MatchScalar"}},
-    "text":{"type":"string"},"text_any":{"type":"string"},"phrase":{"type":"string"},"prefix":{"type":"string"}}},
-  "range":{"$ref":"#/components/schemas/Range"},
-  "values_count":{"type":"object","additionalProperties":false,"properties":{
-    "gt":{"type":"integer","minimum":0},"gte":{"type":"integer","minimum":0},"lt":{"type":"integer","minimum":0},"lte":{"type":"integer","minimum":0}}},
-  "is_empty":{"type":"boolean"},"is_null":{"type":"boolean"}}})"},
-{"MatchScalar", R"({"anyOf":[{"type":"string"},{"type":"integer","format":"int64"},{"type":"boolean"}]})"},
-{"Range", R"({"description":"Bounds are all numbers or all dates in RFC 3339","type":"object","additionalProperties":false,"properties":{
-  "gt":{"$ref":"#/components/schemas/Bound"},"gte":{"$ref":"#/components/schemas/Bound"},
-  "lt":{"$ref":"#/components/schemas/Bound"},"lte":{"$ref":"#/components/schemas/Bound"}}})"},
-{"Bound", R"({"nullable":true,"anyOf":[{"type":"number"},{"type":"string","format":"date-time"}]})"},
-
-{"HnswConfig", R"({"type":"object","properties":{
-  "m":{"type":"integer","minimum":0,"maximum":1024},"ef_construct":{"type":"integer","minimum":4,"maximum":65536},
-  "full_scan_threshold":{"type":"integer","minimum":0},"max_indexing_threads":{"type":"integer","minimum":0},
-  "on_disk":{"type":"boolean"},"payload_m":{"type":"integer","minimum":0,"maximum":1024}}})"},
-{"IndexConfig", R"({"type":"object","required":["type"],"additionalProperties":false,"properties":{
-  "type":{"type":"string","enum":["hnsw","ivf_flat","ivf_sq8","ivf_pq","flat"]},
-  "lists":{"type":"integer","minimum":1,"maximum":1048576},"probes":{"type":"integer","minimum":1,"maximum":1048576},
-  "pq_segments":{"type":"integer","minimum":1,"maximum":65536}}})"},
-{"OptimizersConfig", R"({"type":"object","properties":{
-  "deleted_threshold":{"type":"number","minimum":0,"maximum":1},"vacuum_min_vector_number":{"type":"integer","minimum":100},
-  "default_segment_number":{"type":"integer","minimum":0},"max_segment_size":{"type":"integer","minimum":1},
-  "memmap_threshold":{"type":"integer","minimum":0},"indexing_threshold":{"type":"integer","minimum":0},
-  "flush_interval_sec":{"type":"integer","minimum":0},
-  "max_optimization_threads":{"anyOf":[{"type":"integer","minimum":0},{"type":"string","enum":["auto"]}]}}})"},
-{"WalConfig", R"({"type":"object","properties":{"wal_capacity_mb":{"type":"integer","minimum":1},
-  "wal_segments_ahead":{"type":"integer","minimum":0},"wal_retain_closed":{"type":"integer","minimum":1}}})"},
-{"VectorParams", R"({"type":"object","required":["size","distance"],"properties":{
-  "size":{"type":"integer","minimum":1,"maximum":65536},
-  "distance":{"type":"string","enum":["Cosine","Euclid","Dot","Manhattan"]},
-  "hnsw_config":{"$ref":"#/components/schemas/HnswConfig"},"index":{"$ref":"#/components/schemas/IndexConfig"},
-  "on_disk":{"type":"boolean"},"datatype":{"type":"string","enum":["float32"]}}})"},
-{"CreateCollection", R"({"type":"object","properties":{
-  "vectors":{"anyOf":[{"$ref":"#/components/schemas/VectorParams"},{"type":"object","additionalProperties":{"$ref":"#/components/schemas/VectorParams"}}]},
-  "hnsw_config":{"$ref":"#/components/schemas/HnswConfig"},
-  "optimizers_config":{"$ref":"#/components/schemas/OptimizersConfig"},
-  "wal_config":{"$ref":"#/components/schemas/WalConfig"},
-  "shard_number":{"type":"integer","minimum":1},"replication_factor":{"type":"integer","minimum":1},
-  "write_consistency_factor":{"type":"integer","minimum":1},"on_disk_payload":{"type":"boolean","default":true},
-  "sharding_method":{"type":"string","enum":["auto"]},"metadata":{"$ref":"#/components/schemas/Payload"}}})"},
-{"UpdateCollection", R"({"type":"object","properties":{
-  "vectors":{"type":"object","additionalProperties":{"type":"object","properties":{"hnsw_config":{"$ref":"#/components/schemas/HnswConfig"}}}},
-  "hnsw_config":{"$ref":"#/components/schemas/HnswConfig"},
-  "optimizers_config":{"$ref":"#/components/schemas/OptimizersConfig"},
-  "metadata":{"$ref":"#/components/schemas/Payload"}}})"},
-{"PayloadIndexType", R"({"type":"string","enum":["keyword","integer","float","bool","datetime"]})"},
-{"CreatePayloadIndex", R"({"type":"object","required":["field_name","field_schema"],"properties":{
-  "field_name":{"$ref":"#/components/schemas/PayloadPath"},
-  "field_schema":{"anyOf":[{"$ref":"#/components/schemas/PayloadIndexType"},
-    {"type":"object","required":["type"],"properties":{"type":{"$ref":"#/components/schemas/PayloadIndexType"},
-      "is_tenant":{"type":"boolean"},"is_principal":{"type":"boolean"},"on_disk":{"type":"boolean"},
-      "lookup":{"type":"boolean"},"range":{"type":"boolean"}}}]}}})"},
-
-{"Point", R"({"type":"object","required":["id","vector"],"properties":{"id":{"$ref":"#/components/schemas/PointId"},
-  "vector":{"$ref":"#/components/schemas/PointVectors"},"payload":{"$ref":"#/components/schemas/Payload"}}})"},
-{"UpsertPoints", R"({"description":"Rows in `points` or columns in `batch`","type":"object","properties":{
-  "points":{"type":"array","items":{"$ref":"#/components/schemas/Point"}},
-  "batch":{"type":"object","required":["ids","vectors"],"properties":{
-    "ids":{"type":"array","items":{"$ref":"#/components/schemas/PointId"}},
-    "vectors":{"anyOf":[{"type":"array","items":{"$ref":"#/components/schemas/DenseVector"}},
-      {"type":"object","additionalProperties":{"type":"array","items":{"$ref":"#/components/schemas/DenseVector"}}}]},
-    "payloads":{"type":"array","items":{"allOf":[{"$ref":"#/components/schemas/Payload"}],"nullable":true}}}},
-  "update_mode":{"type":"string","enum":["upsert"]}}})"},
-{"PointSelector", R"({"description":"Exactly one of the two","type":"object","properties":{
-  "points":{"type":"array","items":{"$ref":"#/components/schemas/PointId"}},"filter":{"$ref":"#/components/schemas/Filter"}}})"},
-{"SetPayload", R"({"allOf":[{"$ref":"#/components/schemas/PointSelector"},{"type":"object","required":["payload"],"properties":{
-  "payload":{"$ref":"#/components/schemas/Payload"},"key":{"$ref":"#/components/schemas/PayloadPath"}}}]})"},
-{"OverwritePayload", R"({"allOf":[{"$ref":"#/components/schemas/PointSelector"},{"type":"object","required":["payload"],"properties":{
-  "payload":{"$ref":"#/components/schemas/Payload"}}}]})"},
-{"DeletePayload", R"({"allOf":[{"$ref":"#/components/schemas/PointSelector"},{"type":"object","required":["keys"],"properties":{
-  "keys":{"type":"array","items":{"$ref":"#/components/schemas/PayloadPath"}}}}]})"},
-{"BatchUpdate", R"({"type":"object","required":["operations"],"properties":{"operations":{"type":"array","items":{
-  "type":"object","minProperties":1,"maxProperties":1,"properties":{
-    "upsert":{"$ref":"#/components/schemas/UpsertPoints"},"delete":{"$ref":"#/components/schemas/PointSelector"},
-    "set_payload":{"$ref":"#/components/schemas/SetPayload"},"overwrite_payload":{"$ref":"#/components/schemas/OverwritePayload"},
-    "delete_payload":{"$ref":"#/components/schemas/DeletePayload"},"clear_payload":{"$ref":"#/components/schemas/PointSelector"}}}}}})"},
-{"RetrievePoints", R"({"type":"object","required":["ids"],"properties":{"ids":{"type":"array","items":{"$ref":"#/components/schemas/PointId"}},
-  "with_payload":{"$ref":"#/components/schemas/WithPayload"},"with_vector":{"$ref":"#/components/schemas/WithVector"}}})"},
-{"ScrollPoints", R"({"type":"object","properties":{"filter":{"$ref":"#/components/schemas/Filter"},
-  "limit":{"type":"integer","minimum":1,"default":10},"offset":{"$ref":"#/components/schemas/PointId"},
-  "with_payload":{"$ref":"#/components/schemas/WithPayload"},"with_vector":{"$ref":"#/components/schemas/WithVector"}}})"},
-{"CountPoints", R"({"type":"object","properties":{"filter":{"$ref":"#/components/schemas/Filter"},"exact":{"type":"boolean","default":true}}})"},
-
-{"VectorInput", R"({"description":"A vector, or a point whose vector is used and which is left out of the answer","anyOf":[
-  {"$ref":"#/components/schemas/DenseVector"},{"$ref":"#/components/schemas/PointId"}]})"},
-{"HistoryItem", R"({"anyOf":[{"$ref":"#/components/schemas/VectorInput"},{"type":"object","additionalProperties":false,"properties":{
-  "id":{"$ref":"#/components/schemas/PointId"},"vector":{"$ref":"#/components/schemas/DenseVector"},
-  "weight":{"type":"number","exclusiveMinimum":true,"minimum":0,"default":1},
-  "at":{"anyOf":[{"type":"string","format":"date-time"},{"type":"number","description":"Unix seconds"}]}}}]})"},
-{"History", R"({"type":"array","maxItems":10000,"items":{"$ref":"#/components/schemas/HistoryItem"}})"},
-{"Interests", R"({"description":"One search per interest; exactly one of history and components","type":"object","additionalProperties":false,"properties":{
-  "history":{"$ref":"#/components/schemas/History"},
-  "components":{"type":"array","minItems":1,"maxItems":256,"items":{"type":"object","additionalProperties":false,"required":["vector"],"properties":{
-    "vector":{"$ref":"#/components/schemas/DenseVector"},"weight":{"type":"number","exclusiveMinimum":true,"minimum":0,"default":1},
-    "filter":{"$ref":"#/components/schemas/Filter"}}}},
-  "vector":{"$ref":"#/components/schemas/DenseVector"},
-  "max_components":{"type":"integer","minimum":1,"maximum":256,"default":5},"min_quota":{"type":"integer","minimum":0,"default":1},
-  "clustering":{"type":"string","enum":["global"]},
-  "represent":{"type":"string","enum":["centroid","medoid","cluster"],"default":"centroid"},
-  "half_life":{"anyOf":[{"type":"string","example":"30d"},{"type":"number","description":"Seconds"}]},
-  "blend":{"type":"number","minimum":0,"maximum":1,"default":0},"blend_with":{"type":"string","enum":["vector","history"],"default":"vector"},
-  "allocation":{"type":"string","enum":["proportional","equal","sampled"],"default":"proportional"},
-  "seed":{"type":"integer","minimum":0,"default":42},"scope":{"type":"string","enum":["global"]},
-  "merge":{"type":"string","enum":["interleave","score"],"default":"interleave"},
-  "exclude_history":{"type":"boolean","default":true}}})"},
-{"Refine", R"({"description":"Retrieval in rounds that do not repeat an item","type":"object","additionalProperties":false,"required":["query"],"properties":{
-  "query":{"anyOf":[{"$ref":"#/components/schemas/VectorInput"},
-    {"type":"object","additionalProperties":false,"minProperties":1,"maxProperties":1,"properties":{
-      "nearest":{"$ref":"#/components/schemas/VectorInput"},"interests":{"$ref":"#/components/schemas/Interests"}}}]},
-  "history":{"$ref":"#/components/schemas/History"},
-  "rounds":{"type":"integer","minimum":1,"maximum":100,"default":5},
-  "strategy":{"type":"object","additionalProperties":false,"minProperties":1,"maxProperties":1,"properties":{
-    "explore":{"type":"object","additionalProperties":false,"properties":{"beta":{"type":"number","minimum":0,"default":0.5}}},
-    "rocchio":{"type":"object","additionalProperties":false,"properties":{"alpha":{"type":"number","minimum":0,"default":0.7},
-      "beta":{"type":"number","minimum":0,"default":0.3},"feedback":{"type":"integer","minimum":1,"maximum":10000,"default":3}}},
-    "attention":{"type":"object","additionalProperties":false,"properties":{"gamma":{"type":"number","minimum":0,"default":0.3},
-      "temperature":{"type":"number","exclusiveMinimum":true,"minimum":0,"default":0.1}}}}}}})"},
-{"SearchParams", R"({"type":"object","properties":{"hnsw_ef":{"type":"integer","minimum":1},"exact":{"type":"boolean","default":false},
-  "indexed_only":{"type":"boolean","default":false},"nprobe":{"type":"integer","minimum":1}}})"},
-{"Query", R"({"type":"object","properties":{
-  "query":{"nullable":true,"anyOf":[{"$ref":"#/components/schemas/VectorInput"},
-    {"type":"object","minProperties":1,"properties":{"nearest":{"$ref":"#/components/schemas/VectorInput"},
-      "interests":{"$ref":"#/components/schemas/Interests"},"refine":{"$ref":"#/components/schemas/Refine"}}}]},
-  "using":{"type":"string","description":"Name of the vector; absent: the unnamed one"},
-  "filter":{"$ref":"#/components/schemas/Filter"},"params":{"$ref":"#/components/schemas/SearchParams"},
-  "score_threshold":{"type":"number"},"limit":{"type":"integer","minimum":1,"default":10},"offset":{"type":"integer","minimum":0,"default":0},
-  "with_payload":{"$ref":"#/components/schemas/WithPayload"},"with_vector":{"$ref":"#/components/schemas/WithVector"},
-  "explain":{"type":"boolean","default":false,"description":"Also answer how the query was run"}}})"},
-{"QueryBatch", R"({"type":"object","required":["searches"],"properties":{"searches":{"type":"array","items":{"$ref":"#/components/schemas/Query"}}}})"},
-{"Search", R"({"type":"object","required":["vector","limit"],"properties":{
-  "vector":{"anyOf":[{"$ref":"#/components/schemas/DenseVector"},{"type":"object","required":["name","vector"],"properties":{
-    "name":{"type":"string"},"vector":{"$ref":"#/components/schemas/DenseVector"}}}]},
-  "filter":{"$ref":"#/components/schemas/Filter"},"params":{"$ref":"#/components/schemas/SearchParams"},
-  "score_threshold":{"type":"number"},"limit":{"type":"integer","minimum":1},"offset":{"type":"integer","minimum":0,"default":0},
-  "with_payload":{"$ref":"#/components/schemas/WithPayload"},"with_vector":{"$ref":"#/components/schemas/WithVector"}}})"},
-{"SearchBatch", R"({"type":"object","required":["searches"],"properties":{"searches":{"type":"array","items":{"$ref":"#/components/schemas/Search"}}}})"},
-
-{"TrainClusters", R"({"type":"object","additionalProperties":false,"properties":{"vector":{"type":"string","default":""},
-  "count":{"type":"integer","minimum":1,"maximum":1048576},"iterations":{"type":"integer","minimum":1,"maximum":10000,"default":20},
-  "seed":{"type":"integer","minimum":0,"default":42},"sample":{"type":"integer","minimum":1}}})"},
-{"Reindex", R"({"type":"object","additionalProperties":false,"properties":{"vector":{"type":"string","default":""},
-  "index":{"$ref":"#/components/schemas/IndexConfig"},"hnsw_config":{"$ref":"#/components/schemas/HnswConfig"}}})"},
+  {"PointId", R"(
+    {"anyOf":[{"type":"integer","format":"uint64","minimum":0},{"type":"string",
+    "format":"uuid"}]})"},
+  {"DenseVector", R"({"type":"array","minItems":1,"items":{"type":"number","format":"float"}})"},
+  {"PointVectors", R"(
+    {"description":"The unnamed vector, or vectors by name","anyOf":[@DenseVector,
+    {"type":"object","additionalProperties":@DenseVector}]})"},
+  {"Payload", R"({"type":"object","additionalProperties":true})"},
+  {"PayloadPath", R"(
+    {"type":"string","description":"a.b, a[].b (every element), a[0], \"quoted key\""})"},
+  {"WithPayload", R"(
+    {"anyOf":[{"type":"boolean"},{"type":"array","items":@PayloadPath},{"type":"object",
+    "additionalProperties":false,"minProperties":1,"maxProperties":1,
+    "properties":{"include":{"type":"array","items":@PayloadPath},"exclude":{"type":"array",
+    "items":@PayloadPath}}}]})"},
+  {"WithVector", R"(
+    {"description":"`with_vectors` is the same","anyOf":[{"type":"boolean"},{"type":"array",
+    "items":{"type":"string"}}]})"},
+  {"Filter", R"(
+    {"type":"object","additionalProperties":false,"properties":{"must":@Conditions,
+    "should":@Conditions,"must_not":@Conditions,"min_should":{"type":"object",
+    "additionalProperties":false,"required":["conditions","min_count"],
+    "properties":{"conditions":@Conditions,"min_count":{"type":"integer","minimum":0}}}}})"},
+  {"Conditions", R"({"anyOf":[@Condition,{"type":"array","items":@Condition}]})"},
+  {"Condition", R"(
+    {"anyOf":[@FieldCondition,{"type":"object","required":["has_id"],
+    "additionalProperties":false,"properties":{"has_id":{"type":"array","items":@PointId}}},
+    {"type":"object","required":["has_vector"],"additionalProperties":false,
+    "properties":{"has_vector":{"type":"string"}}},{"type":"object","required":["is_empty"],
+    "additionalProperties":false,"properties":{"is_empty":@PayloadKey}},{"type":"object",
+    "required":["is_null"],"additionalProperties":false,
+    "properties":{"is_null":@PayloadKey}},{"type":"object","required":["nested"],
+    "additionalProperties":false,"properties":{"nested":{"type":"object","required":["key",
+    "filter"],"additionalProperties":false,"properties":{"key":@PayloadPath,
+    "filter":@Filter}}}},@Filter]})"},
+  {"PayloadKey", R"(
+    {"type":"object","required":["key"],"additionalProperties":false,
+    "properties":{"key":@PayloadPath}})"},
+  {"FieldCondition", R"(
+    {"type":"object","required":["key"],"additionalProperties":false,"minProperties":2,
+    "maxProperties":2,"properties":{"key":@PayloadPath,"match":{"type":"object",
+    "additionalProperties":false,"minProperties":1,"maxProperties":1,
+    "properties":{"value":@MatchScalar,"any":{"type":"array","items":@MatchScalar},
+    "except":{"type":"array","items":@MatchScalar},"text":{"type":"string"},
+    "text_any":{"type":"string"},"phrase":{"type":"string"},"prefix":{"type":"string"}}},
+    "range":@Range,"values_count":{"type":"object","additionalProperties":false,
+    "properties":{"gt":{"type":"integer","minimum":0},"gte":{"type":"integer","minimum":0},
+    "lt":{"type":"integer","minimum":0},"lte":{"type":"integer","minimum":0}}},
+    "is_empty":{"type":"boolean"},"is_null":{"type":"boolean"}}})"},
+  {"MatchScalar", R"(
+    {"anyOf":[{"type":"string"},{"type":"integer","format":"int64"},{"type":"boolean"}]})"},
+  {"Range", R"(
+    {"description":"Bounds are all numbers or all dates in RFC 3339","type":"object",
+    "additionalProperties":false,"properties":{"gt":@Bound,"gte":@Bound,"lt":@Bound,
+    "lte":@Bound}})"},
+  {"Bound", R"(
+    {"nullable":true,"anyOf":[{"type":"number"},{"type":"string","format":"date-time"}]})"},
+  {"HnswConfig", R"(
+    {"type":"object","properties":{"m":{"type":"integer","minimum":0,"maximum":1024},
+    "ef_construct":{"type":"integer","minimum":4,"maximum":65536},
+    "full_scan_threshold":{"type":"integer","minimum":0},
+    "max_indexing_threads":{"type":"integer","minimum":0},"on_disk":{"type":"boolean"},
+    "payload_m":{"type":"integer","minimum":0,"maximum":1024}}})"},
+  {"IndexConfig", R"(
+    {"type":"object","required":["type"],"additionalProperties":false,
+    "properties":{"type":{"type":"string","enum":["hnsw","ivf_flat","ivf_sq8","ivf_pq",
+    "flat"]},"lists":{"type":"integer","minimum":1,"maximum":1048576},
+    "probes":{"type":"integer","minimum":1,"maximum":1048576},
+    "pq_segments":{"type":"integer","minimum":1,"maximum":65536}}})"},
+  {"OptimizersConfig", R"(
+    {"type":"object","properties":{"deleted_threshold":{"type":"number","minimum":0,
+    "maximum":1},"vacuum_min_vector_number":{"type":"integer","minimum":100},
+    "default_segment_number":{"type":"integer","minimum":0},
+    "max_segment_size":{"type":"integer","minimum":1},"memmap_threshold":{"type":"integer",
+    "minimum":0},"indexing_threshold":{"type":"integer","minimum":0},
+    "flush_interval_sec":{"type":"integer","minimum":0},
+    "max_optimization_threads":{"anyOf":[{"type":"integer","minimum":0},{"type":"string",
+    "enum":["auto"]}]}}})"},
+  {"WalConfig", R"(
+    {"type":"object","properties":{"wal_capacity_mb":{"type":"integer","minimum":1},
+    "wal_segments_ahead":{"type":"integer","minimum":0},
+    "wal_retain_closed":{"type":"integer","minimum":1}}})"},
+  {"VectorParams", R"(
+    {"type":"object","required":["size","distance"],"properties":{"size":{"type":"integer",
+    "minimum":1,"maximum":65536},"distance":{"type":"string","enum":["Cosine","Euclid",
+    "Dot","Manhattan"]},"hnsw_config":@HnswConfig,"index":@IndexConfig,
+    "on_disk":{"type":"boolean"},"datatype":{"type":"string","enum":["float32"]}}})"},
+  {"CreateCollection", R"(
+    {"type":"object","properties":{"vectors":{"anyOf":[@VectorParams,{"type":"object",
+    "additionalProperties":@VectorParams}]},"hnsw_config":@HnswConfig,
+    "optimizers_config":@OptimizersConfig,"wal_config":@WalConfig,
+    "shard_number":{"type":"integer","minimum":1},"replication_factor":{"type":"integer",
+    "minimum":1},"write_consistency_factor":{"type":"integer","minimum":1},
+    "on_disk_payload":{"type":"boolean","default":true},"sharding_method":{"type":"string",
+    "enum":["auto"]},"metadata":@Payload}})"},
+  {"UpdateCollection", R"(
+    {"type":"object","properties":{"vectors":{"type":"object",
+    "additionalProperties":{"type":"object","properties":{"hnsw_config":@HnswConfig}}},
+    "hnsw_config":@HnswConfig,"optimizers_config":@OptimizersConfig,"metadata":@Payload}})"},
+  {"PayloadIndexType", R"(
+    {"type":"string","enum":["keyword","integer","float","bool","datetime"]})"},
+  {"CreatePayloadIndex", R"(
+    {"type":"object","required":["field_name","field_schema"],
+    "properties":{"field_name":@PayloadPath,"field_schema":{"anyOf":[@PayloadIndexType,
+    {"type":"object","required":["type"],"properties":{"type":@PayloadIndexType,
+    "is_tenant":{"type":"boolean"},"is_principal":{"type":"boolean"},
+    "on_disk":{"type":"boolean"},"lookup":{"type":"boolean"},
+    "range":{"type":"boolean"}}}]}}})"},
+  {"Point", R"(
+    {"type":"object","required":["id","vector"],"properties":{"id":@PointId,
+    "vector":@PointVectors,"payload":@Payload}})"},
+  {"UpsertPoints", R"(
+    {"description":"Rows in `points` or columns in `batch`","type":"object",
+    "properties":{"points":{"type":"array","items":@Point},"batch":{"type":"object",
+    "required":["ids","vectors"],"properties":{"ids":{"type":"array","items":@PointId},
+    "vectors":{"anyOf":[{"type":"array","items":@DenseVector},{"type":"object",
+    "additionalProperties":{"type":"array","items":@DenseVector}}]},
+    "payloads":{"type":"array","items":{"allOf":[@Payload],"nullable":true}}}},
+    "update_mode":{"type":"string","enum":["upsert"]}}})"},
+  {"PointSelector", R"(
+    {"description":"Exactly one of the two","type":"object",
+    "properties":{"points":{"type":"array","items":@PointId},"filter":@Filter}})"},
+  {"SetPayload", R"(
+    {"allOf":[@PointSelector,{"type":"object","required":["payload"],
+    "properties":{"payload":@Payload,"key":@PayloadPath}}]})"},
+  {"OverwritePayload", R"(
+    {"allOf":[@PointSelector,{"type":"object","required":["payload"],
+    "properties":{"payload":@Payload}}]})"},
+  {"DeletePayload", R"(
+    {"allOf":[@PointSelector,{"type":"object","required":["keys"],
+    "properties":{"keys":{"type":"array","items":@PayloadPath}}}]})"},
+  {"BatchUpdate", R"(
+    {"type":"object","required":["operations"],"properties":{"operations":{"type":"array",
+    "items":{"type":"object","minProperties":1,"maxProperties":1,
+    "properties":{"upsert":@UpsertPoints,"delete":@PointSelector,"set_payload":@SetPayload,
+    "overwrite_payload":@OverwritePayload,"delete_payload":@DeletePayload,
+    "clear_payload":@PointSelector}}}}})"},
+  {"RetrievePoints", R"(
+    {"type":"object","required":["ids"],"properties":{"ids":{"type":"array",
+    "items":@PointId},"with_payload":@WithPayload,"with_vector":@WithVector}})"},
+  {"ScrollPoints", R"(
+    {"type":"object","properties":{"filter":@Filter,"limit":{"type":"integer","minimum":1,
+    "default":10},"offset":@PointId,"with_payload":@WithPayload,"with_vector":@WithVector}})"},
+  {"CountPoints", R"(
+    {"type":"object","properties":{"filter":@Filter,"exact":{"type":"boolean",
+    "default":true}}})"},
+  {"VectorInput", R"(
+    {"description":"A vector, or a point whose vector is used and which is left out of the answer",
+    "anyOf":[@DenseVector,@PointId]})"},
+  {"HistoryItem", R"(
+    {"anyOf":[@VectorInput,{"type":"object","additionalProperties":false,
+    "properties":{"id":@PointId,"vector":@DenseVector,"weight":{"type":"number",
+    "exclusiveMinimum":true,"minimum":0,"default":1},"at":{"anyOf":[{"type":"string",
+    "format":"date-time"},{"type":"number","description":"Unix seconds"}]}}}]})"},
+  {"History", R"({"type":"array","maxItems":10000,"items":@HistoryItem})"},
+  {"Interests", R"(
+    {"description":"One search per interest; exactly one of history and components",
+    "type":"object","additionalProperties":false,"properties":{"history":@History,
+    "components":{"type":"array","minItems":1,"maxItems":256,"items":{"type":"object",
+    "additionalProperties":false,"required":["vector"],"properties":{"vector":@DenseVector,
+    "weight":{"type":"number","exclusiveMinimum":true,"minimum":0,"default":1},
+    "filter":@Filter}}},"vector":@DenseVector,"max_components":{"type":"integer",
+    "minimum":1,"maximum":256,"default":5},"min_quota":{"type":"integer","minimum":0,
+    "default":1},"clustering":{"type":"string","enum":["global"]},
+    "represent":{"type":"string","enum":["centroid","medoid","cluster"],
+    "default":"centroid"},"half_life":{"anyOf":[{"type":"string","example":"30d"},
+    {"type":"number","description":"Seconds"}]},"blend":{"type":"number","minimum":0,
+    "maximum":1,"default":0},"blend_with":{"type":"string","enum":["vector","history"],
+    "default":"vector"},"allocation":{"type":"string","enum":["proportional","equal",
+    "sampled"],"default":"proportional"},"seed":{"type":"integer","minimum":0,"default":42},
+    "scope":{"type":"string","enum":["global"]},"merge":{"type":"string",
+    "enum":["interleave","score"],"default":"interleave"},
+    "exclude_history":{"type":"boolean","default":true}}})"},
+  {"Refine", R"(
+    {"description":"Retrieval in rounds that do not repeat an item","type":"object",
+    "additionalProperties":false,"required":["query"],
+    "properties":{"query":{"anyOf":[@VectorInput,{"type":"object",
+    "additionalProperties":false,"minProperties":1,"maxProperties":1,
+    "properties":{"nearest":@VectorInput,"interests":@Interests}}]},"history":@History,
+    "rounds":{"type":"integer","minimum":1,"maximum":100,"default":5},
+    "strategy":{"type":"object","additionalProperties":false,"minProperties":1,
+    "maxProperties":1,"properties":{"explore":{"type":"object","additionalProperties":false,
+    "properties":{"beta":{"type":"number","minimum":0,"default":0.5}}},
+    "rocchio":{"type":"object","additionalProperties":false,
+    "properties":{"alpha":{"type":"number","minimum":0,"default":0.7},
+    "beta":{"type":"number","minimum":0,"default":0.3},"feedback":{"type":"integer",
+    "minimum":1,"maximum":10000,"default":3}}},"attention":{"type":"object",
+    "additionalProperties":false,"properties":{"gamma":{"type":"number","minimum":0,
+    "default":0.3},"temperature":{"type":"number","exclusiveMinimum":true,"minimum":0,
+    "default":0.1}}}}}}})"},
+  {"SearchParams", R"(
+    {"type":"object","properties":{"hnsw_ef":{"type":"integer","minimum":1},
+    "exact":{"type":"boolean","default":false},"indexed_only":{"type":"boolean",
+    "default":false},"nprobe":{"type":"integer","minimum":1}}})"},
+  {"Query", R"(
+    {"type":"object","properties":{"query":{"nullable":true,"anyOf":[@VectorInput,
+    {"type":"object","minProperties":1,"properties":{"nearest":@VectorInput,
+    "interests":@Interests,"refine":@Refine}}]},"using":{"type":"string",
+    "description":"Name of the vector; absent: the unnamed one"},"filter":@Filter,
+    "params":@SearchParams,"score_threshold":{"type":"number"},"limit":{"type":"integer",
+    "minimum":1,"default":10},"offset":{"type":"integer","minimum":0,"default":0},
+    "with_payload":@WithPayload,"with_vector":@WithVector,"explain":{"type":"boolean",
+    "default":false,"description":"Also answer how the query was run"}}})"},
+  {"QueryBatch", R"(
+    {"type":"object","required":["searches"],"properties":{"searches":{"type":"array",
+    "items":@Query}}})"},
+  {"Search", R"(
+    {"type":"object","required":["vector","limit"],
+    "properties":{"vector":{"anyOf":[@DenseVector,{"type":"object","required":["name",
+    "vector"],"properties":{"name":{"type":"string"},"vector":@DenseVector}}]},
+    "filter":@Filter,"params":@SearchParams,"score_threshold":{"type":"number"},
+    "limit":{"type":"integer","minimum":1},"offset":{"type":"integer","minimum":0,
+    "default":0},"with_payload":@WithPayload,"with_vector":@WithVector}})"},
+  {"SearchBatch", R"(
+    {"type":"object","required":["searches"],"properties":{"searches":{"type":"array",
+    "items":@Search}}})"},
+  {"TrainClusters", R"(
+    {"type":"object","additionalProperties":false,"properties":{"vector":{"type":"string",
+    "default":""},"count":{"type":"integer","minimum":1,"maximum":1048576},
+    "iterations":{"type":"integer","minimum":1,"maximum":10000,"default":20},
+    "seed":{"type":"integer","minimum":0,"default":42},"sample":{"type":"integer",
+    "minimum":1}}})"},
+  {"Reindex", R"(
+    {"type":"object","additionalProperties":false,"properties":{"vector":{"type":"string",
+    "default":""},"index":@IndexConfig,"hnsw_config":@HnswConfig}})"},
 };
 // clang-format on
 

@@ -6,72 +6,114 @@ namespace {
 
 // clang-format off
 constexpr NamedSchema kSchemas[] = {
-{"Error", R"({"type":"object","required":["status","time"],"properties":{
-  "status":{"type":"object","required":["error"],"properties":{"error":{"type":"string"}}},"time":{"type":"number"}}})"},
-{"Text", R"({"type":"string"})"},
-{"Boolean", R"({"type":"boolean"})"},
-{"AnyObject", R"({"type":"object","additionalProperties":true})"},
-{"VersionInfo", R"({"type":"object","required":["title","version","tessera"],"properties":{"title":{"type":"string"},
-  "version":{"type":"string","description":"Of the dialect"},
-  "tessera":{"type":"object","required":["version","commit","cpu"],"properties":{
-    "version":{"type":"string"},"commit":{"type":"string"},"cpu":{"type":"string","enum":["avx512","avx2","neon","baseline"]}}}}})"},
-{"ClusterStatus", R"({"type":"object","required":["status"],"properties":{"status":{"type":"string","enum":["disabled"]}}})"},
-{"IssueList", R"({"type":"object","required":["issues"],"properties":{"issues":{"type":"array","maxItems":0,"items":{"type":"object"}}}})"},
-{"CollectionList", R"({"type":"object","required":["collections"],"properties":{"collections":{"type":"array","items":{
-  "type":"object","required":["name"],"properties":{"name":{"type":"string"}}}}}})"},
-{"Existence", R"({"type":"object","required":["exists"],"properties":{"exists":{"type":"boolean"}}})"},
-{"CollectionInfo", R"({"type":"object","required":["status","optimizer_status","indexed_vectors_count","points_count","segments_count","config","payload_schema"],"properties":{
-  "status":{"type":"string","enum":["green","yellow","grey","red"]},
-  "optimizer_status":{"anyOf":[{"type":"string","enum":["ok"]},{"type":"object","required":["error"],"properties":{"error":{"type":"string"}}}]},
-  "indexed_vectors_count":{"type":"integer","minimum":0},"points_count":{"type":"integer","minimum":0},"segments_count":{"type":"integer","minimum":0},
-  "config":{"type":"object","required":["params","hnsw_config","optimizer_config","wal_config","quantization_config"],"properties":{
-    "params":{"type":"object","required":["vectors"],"properties":{
-      "vectors":{"anyOf":[{"$ref":"#/components/schemas/VectorParams"},{"type":"object","additionalProperties":{"$ref":"#/components/schemas/VectorParams"}}]},
-      "shard_number":{"type":"integer"},"replication_factor":{"type":"integer"},"write_consistency_factor":{"type":"integer"},"on_disk_payload":{"type":"boolean"}}},
-    "hnsw_config":{"$ref":"#/components/schemas/HnswConfig"},"optimizer_config":{"$ref":"#/components/schemas/OptimizersState"},
-    "wal_config":{"$ref":"#/components/schemas/WalConfig"},"quantization_config":{"type":"object","nullable":true},
-    "metadata":{"$ref":"#/components/schemas/Payload"}}},
-  "payload_schema":{"type":"object","additionalProperties":{"type":"object","required":["data_type","points"],"properties":{
-    "data_type":{"$ref":"#/components/schemas/PayloadIndexType"},"params":{"type":"object"},"points":{"type":"integer","minimum":0}}}}}})"},
-{"OptimizersState", R"({"type":"object","required":["deleted_threshold","vacuum_min_vector_number","default_segment_number","indexing_threshold","flush_interval_sec"],"properties":{
-  "deleted_threshold":{"type":"number"},"vacuum_min_vector_number":{"type":"integer"},"default_segment_number":{"type":"integer"},
-  "max_segment_size":{"type":"integer","nullable":true},"memmap_threshold":{"type":"integer","nullable":true},
-  "indexing_threshold":{"type":"integer"},"flush_interval_sec":{"type":"integer"},"max_optimization_threads":{"type":"integer","nullable":true}}})"},
-{"UpdateResult", R"({"type":"object","required":["operation_id","status"],"properties":{"operation_id":{"type":"integer","minimum":0},
-  "status":{"type":"string","enum":["acknowledged","completed"]}}})"},
-{"UpdateResultList", R"({"type":"array","items":{"$ref":"#/components/schemas/UpdateResult"}})"},
-{"Record", R"({"type":"object","required":["id"],"properties":{"id":{"$ref":"#/components/schemas/PointId"},
-  "payload":{"$ref":"#/components/schemas/Payload"},"vector":{"$ref":"#/components/schemas/PointVectors"}}})"},
-{"RecordList", R"({"type":"array","items":{"$ref":"#/components/schemas/Record"}})"},
-{"ScrollPage", R"({"type":"object","required":["points","next_page_offset"],"properties":{"points":{"$ref":"#/components/schemas/RecordList"},
-  "next_page_offset":{"allOf":[{"$ref":"#/components/schemas/PointId"}],"nullable":true}}})"},
-{"Count", R"({"type":"object","required":["count"],"properties":{"count":{"type":"integer","minimum":0}}})"},
-{"ScoredPoint", R"({"type":"object","required":["id","version","score"],"properties":{"id":{"$ref":"#/components/schemas/PointId"},
-  "version":{"type":"integer","minimum":0},"score":{"type":"number"},
-  "payload":{"$ref":"#/components/schemas/Payload"},"vector":{"$ref":"#/components/schemas/PointVectors"},
-  "interest":{"type":"object","required":["component","rank"],"properties":{"component":{"type":"integer"},"rank":{"type":"integer"}}},
-  "round":{"type":"integer","minimum":1}}})"},
-{"ScoredPointList", R"({"type":"array","items":{"$ref":"#/components/schemas/ScoredPoint"}})"},
-{"ScoredPointListList", R"({"type":"array","items":{"$ref":"#/components/schemas/ScoredPointList"}})"},
-{"QueryResult", R"({"type":"object","required":["points"],"properties":{"points":{"$ref":"#/components/schemas/ScoredPointList"},
-  "interests":{"type":"array","items":{"type":"object","required":["component","weight","quota","returned"],"properties":{
-    "component":{"type":"integer"},"cluster":{"type":"integer","nullable":true},"weight":{"type":"number"},"quota":{"type":"integer"},
-    "returned":{"type":"integer"},"medoid":{"allOf":[{"$ref":"#/components/schemas/PointId"}],"nullable":true}}}},
-  "rounds":{"type":"array","items":{"type":"object","required":["round","returned","shift"],"properties":{
-    "round":{"type":"integer","minimum":1},"returned":{"type":"integer"},"shift":{"type":"number"}}}},
-  "plan":{"type":"object","required":["strategy"],"properties":{"strategy":{"type":"string"},"match_count":{"type":"integer"},
-    "visited_count":{"type":"integer"},"search_count":{"type":"integer"},"segment_count":{"type":"integer"}}}}})"},
-{"QueryResultList", R"({"type":"array","items":{"$ref":"#/components/schemas/QueryResult"}})"},
-{"Clusters", R"({"type":"object","required":["vector","count","trained_at","sizes","version","drift"],"properties":{"vector":{"type":"string"},
-  "count":{"type":"integer"},"trained_at":{"type":"string","format":"date-time"},"sizes":{"type":"array","items":{"type":"integer"}},
-  "version":{"type":"integer"},"drift":{"type":"number"}}})"},
-{"JobStarted", R"({"type":"object","required":["job"],"properties":{"job":{"type":"integer","minimum":0}}})"},
-{"Job", R"({"type":"object","required":["id","kind","collection","detail","state","done","total","eta_seconds","created_at"],"properties":{
-  "id":{"type":"integer","minimum":0},"kind":{"type":"string"},"collection":{"type":"string"},"detail":{"type":"string"},
-  "state":{"type":"string","enum":["queued","running","done","failed","cancelled"]},
-  "done":{"type":"integer"},"total":{"type":"integer"},"eta_seconds":{"type":"number","nullable":true},"error":{"type":"string"},
-  "created_at":{"type":"string","format":"date-time"},"finished_at":{"type":"string","format":"date-time"}}})"},
-{"JobList", R"({"type":"object","required":["jobs"],"properties":{"jobs":{"type":"array","items":{"$ref":"#/components/schemas/Job"}}}})"},
+  {"Error", R"(
+    {"type":"object","required":["status","time"],"properties":{"status":{"type":"object",
+    "required":["error"],"properties":{"error":{"type":"string"}}},
+    "time":{"type":"number"}}})"},
+  {"Text", R"({"type":"string"})"},
+  {"Boolean", R"({"type":"boolean"})"},
+  {"AnyObject", R"({"type":"object","additionalProperties":true})"},
+  {"VersionInfo", R"(
+    {"type":"object","required":["title","version","tessera"],
+    "properties":{"title":{"type":"string"},"version":{"type":"string",
+    "description":"Of the dialect"},"tessera":{"type":"object","required":["version",
+    "commit","cpu"],"properties":{"version":{"type":"string"},"commit":{"type":"string"},
+    "cpu":{"type":"string","enum":["avx512","avx2","neon","baseline"]}}}}})"},
+  {"ClusterStatus", R"(
+    {"type":"object","required":["status"],"properties":{"status":{"type":"string",
+    "enum":["disabled"]}}})"},
+  {"IssueList", R"(
+    {"type":"object","required":["issues"],"properties":{"issues":{"type":"array",
+    "maxItems":0,"items":{"type":"object"}}}})"},
+  {"CollectionList", R"(
+    {"type":"object","required":["collections"],"properties":{"collections":{"type":"array",
+    "items":{"type":"object","required":["name"],"properties":{"name":{"type":"string"}}}}}})"},
+  {"Existence", R"(
+    {"type":"object","required":["exists"],"properties":{"exists":{"type":"boolean"}}})"},
+  {"CollectionInfo", R"(
+    {"type":"object","required":["status","optimizer_status","indexed_vectors_count",
+    "points_count","segments_count","config","payload_schema"],
+    "properties":{"status":{"type":"string","enum":["green","yellow","grey","red"]},
+    "optimizer_status":{"anyOf":[{"type":"string","enum":["ok"]},{"type":"object",
+    "required":["error"],"properties":{"error":{"type":"string"}}}]},
+    "indexed_vectors_count":{"type":"integer","minimum":0},"points_count":{"type":"integer",
+    "minimum":0},"segments_count":{"type":"integer","minimum":0},"config":{"type":"object",
+    "required":["params","hnsw_config","optimizer_config","wal_config",
+    "quantization_config"],"properties":{"params":{"type":"object","required":["vectors"],
+    "properties":{"vectors":{"anyOf":[@VectorParams,{"type":"object",
+    "additionalProperties":@VectorParams}]},"shard_number":{"type":"integer"},
+    "replication_factor":{"type":"integer"},"write_consistency_factor":{"type":"integer"},
+    "on_disk_payload":{"type":"boolean"}}},"hnsw_config":@HnswConfig,
+    "optimizer_config":@OptimizersState,"wal_config":@WalConfig,
+    "quantization_config":{"type":"object","nullable":true},"metadata":@Payload}},
+    "payload_schema":{"type":"object","additionalProperties":{"type":"object",
+    "required":["data_type","points"],"properties":{"data_type":@PayloadIndexType,
+    "params":{"type":"object"},"points":{"type":"integer","minimum":0}}}}}})"},
+  {"OptimizersState", R"(
+    {"type":"object","required":["deleted_threshold","vacuum_min_vector_number",
+    "default_segment_number","indexing_threshold","flush_interval_sec"],
+    "properties":{"deleted_threshold":{"type":"number"},
+    "vacuum_min_vector_number":{"type":"integer"},
+    "default_segment_number":{"type":"integer"},"max_segment_size":{"type":"integer",
+    "nullable":true},"memmap_threshold":{"type":"integer","nullable":true},
+    "indexing_threshold":{"type":"integer"},"flush_interval_sec":{"type":"integer"},
+    "max_optimization_threads":{"type":"integer","nullable":true}}})"},
+  {"UpdateResult", R"(
+    {"type":"object","required":["operation_id","status"],
+    "properties":{"operation_id":{"type":"integer","minimum":0},"status":{"type":"string",
+    "enum":["acknowledged","completed"]}}})"},
+  {"UpdateResultList", R"({"type":"array","items":@UpdateResult})"},
+  {"Record", R"(
+    {"type":"object","required":["id"],"properties":{"id":@PointId,"payload":@Payload,
+    "vector":@PointVectors}})"},
+  {"RecordList", R"({"type":"array","items":@Record})"},
+  {"ScrollPage", R"(
+    {"type":"object","required":["points","next_page_offset"],
+    "properties":{"points":@RecordList,"next_page_offset":{"allOf":[@PointId],
+    "nullable":true}}})"},
+  {"Count", R"(
+    {"type":"object","required":["count"],"properties":{"count":{"type":"integer",
+    "minimum":0}}})"},
+  {"ScoredPoint", R"(
+    {"type":"object","required":["id","version","score"],"properties":{"id":@PointId,
+    "version":{"type":"integer","minimum":0},"score":{"type":"number"},"payload":@Payload,
+    "vector":@PointVectors,"interest":{"type":"object","required":["component","rank"],
+    "properties":{"component":{"type":"integer"},"rank":{"type":"integer"}}},
+    "round":{"type":"integer","minimum":1}}})"},
+  {"ScoredPointList", R"({"type":"array","items":@ScoredPoint})"},
+  {"ScoredPointListList", R"({"type":"array","items":@ScoredPointList})"},
+  {"QueryResult", R"(
+    {"type":"object","required":["points"],"properties":{"points":@ScoredPointList,
+    "interests":{"type":"array","items":{"type":"object","required":["component","weight",
+    "quota","returned"],"properties":{"component":{"type":"integer"},
+    "cluster":{"type":"integer","nullable":true},"weight":{"type":"number"},
+    "quota":{"type":"integer"},"returned":{"type":"integer"},"medoid":{"allOf":[@PointId],
+    "nullable":true}}}},"rounds":{"type":"array","items":{"type":"object",
+    "required":["round","returned","shift"],"properties":{"round":{"type":"integer",
+    "minimum":1},"returned":{"type":"integer"},"shift":{"type":"number"}}}},
+    "plan":{"type":"object","required":["strategy"],
+    "properties":{"strategy":{"type":"string"},"match_count":{"type":"integer"},
+    "visited_count":{"type":"integer"},"search_count":{"type":"integer"},
+    "segment_count":{"type":"integer"}}}}})"},
+  {"QueryResultList", R"({"type":"array","items":@QueryResult})"},
+  {"Clusters", R"(
+    {"type":"object","required":["vector","count","trained_at","sizes","version","drift"],
+    "properties":{"vector":{"type":"string"},"count":{"type":"integer"},
+    "trained_at":{"type":"string","format":"date-time"},"sizes":{"type":"array",
+    "items":{"type":"integer"}},"version":{"type":"integer"},"drift":{"type":"number"}}})"},
+  {"JobStarted", R"(
+    {"type":"object","required":["job"],"properties":{"job":{"type":"integer","minimum":0}}})"},
+  {"Job", R"(
+    {"type":"object","required":["id","kind","collection","detail","state","done","total",
+    "eta_seconds","created_at"],"properties":{"id":{"type":"integer","minimum":0},
+    "kind":{"type":"string"},"collection":{"type":"string"},"detail":{"type":"string"},
+    "state":{"type":"string","enum":["queued","running","done","failed","cancelled"]},
+    "done":{"type":"integer"},"total":{"type":"integer"},"eta_seconds":{"type":"number",
+    "nullable":true},"error":{"type":"string"},"created_at":{"type":"string",
+    "format":"date-time"},"finished_at":{"type":"string","format":"date-time"}}})"},
+  {"JobList", R"(
+    {"type":"object","required":["jobs"],"properties":{"jobs":{"type":"array",
+    "items":@Job}}})"},
 };
 // clang-format on
 

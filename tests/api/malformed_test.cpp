@@ -1,54 +1,77 @@
+#include <fstream>
+#include <sstream>
+
 #include <catch2/catch.hpp>
 
-#include "malformed_cases.h"
 #include "support.h"
 
 using namespace tessera::api;
 
 namespace {
 
-void check_cases(std::span<const MalformedCase> cases) {
-  ServiceUnderTest under_test;
-  for (const MalformedCase& one : cases) {
-    CAPTURE(one.target, one.body);
-    const Answer answer = under_test.call(one.method, one.target, one.body);
-    CHECK(answer.status == one.status);
-    CHECK(answer.error() == one.error);
-    CHECK(answer.at("/result") == "<none>");
-    CHECK(answer.at("/time") != "<none>");
+/// A request that must fail, with the whole text of its error.
+struct MalformedCase {
+  Method method = Method::kOther;
+  std::string target;
+  int status = 0;
+  std::string body;
+  std::string error;
+};
+
+Method method_named(const std::string& name) {
+  static constexpr std::pair<const char*, Method> kMethods[] = {
+      {"GET", Method::kGet},     {"POST", Method::kPost},     {"PUT", Method::kPut},
+      {"PATCH", Method::kPatch}, {"DELETE", Method::kDelete}, {"OPTIONS", Method::kOptions}};
+  for (const auto& [text, method] : kMethods) {
+    if (name == text) return method;
   }
-  CHECK(under_test.collection.writes.empty());
-  CHECK(under_test.collection.queries.empty());
-  CHECK(under_test.collection.scrolls.empty());
-  CHECK(under_test.database.collection_names() == std::vector<std::string>{"c"});
+  return Method::kOther;
 }
+
+/// Cases are three lines (method, target and status; body or <none>; error) and an empty line.
+std::vector<MalformedCase> read_cases(const std::string& name) {
+  std::ifstream file(std::string(TESSERA_SOURCE_DIR) + "/tests/api/malformed/" + name + ".txt");
+  REQUIRE(file);
+  std::vector<MalformedCase> cases;
+  std::string head;
+  while (std::getline(file, head)) {
+    MalformedCase one;
+    std::string method;
+    std::istringstream(head) >> method >> one.target >> one.status;
+    one.method = method_named(method);
+    REQUIRE(std::getline(file, one.body));
+    REQUIRE(std::getline(file, one.error));
+    if (one.body == "<none>") one.body.clear();
+    cases.push_back(one);
+    std::string separator;
+    if (std::getline(file, separator)) REQUIRE(separator.empty());
+  }
+  return cases;
+}
+
+constexpr const char* kCorpus[] = {"targets", "collections", "points", "filters", "queries"};
 
 }  // namespace
 
-TEST_CASE("malformed: every wrong path or parameter gets its status and text", "[unit]") {
-  check_cases(malformed_targets());
-}
-
-TEST_CASE("malformed: every wrong collection body gets its status and text", "[unit]") {
-  check_cases(malformed_collections());
-}
-
-TEST_CASE("malformed: every wrong points body gets its status and text", "[unit]") {
-  check_cases(malformed_points());
-}
-
-TEST_CASE("malformed: every wrong filter gets its status and text", "[unit]") {
-  check_cases(malformed_filters());
-}
-
-TEST_CASE("malformed: every wrong query gets its status and text", "[unit]") {
-  check_cases(malformed_queries());
-}
-
-TEST_CASE("malformed: the corpus is large", "[unit]") {
-  CHECK(malformed_targets().size() + malformed_collections().size() + malformed_points().size() +
-            malformed_filters().size() + malformed_queries().size() >=
-        150);
+TEST_CASE("malformed: every wrong request of the corpus gets its status and text", "[unit]") {
+  std::size_t case_count = 0;
+  for (const char* name : kCorpus) {
+    ServiceUnderTest under_test;
+    for (const MalformedCase& one : read_cases(name)) {
+      CAPTURE(name, one.target, one.body);
+      ++case_count;
+      const Answer answer = under_test.call(one.method, one.target, one.body);
+      CHECK(answer.status == one.status);
+      CHECK(answer.error() == one.error);
+      CHECK(answer.at("/result") == "<none>");
+      CHECK(answer.at("/time") != "<none>");
+    }
+    CHECK(under_test.collection.writes.empty());
+    CHECK(under_test.collection.queries.empty());
+    CHECK(under_test.collection.scrolls.empty());
+    CHECK(under_test.database.collection_names() == std::vector<std::string>{"c"});
+  }
+  CHECK(case_count >= 150);
 }
 
 TEST_CASE("malformed: a million brackets are refused without recursion", "[unit]") {

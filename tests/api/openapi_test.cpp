@@ -102,7 +102,7 @@ TEST_CASE("openapi: every schema is used, defined once and refers to schemas the
   const auto define = [&](std::span<const NamedSchema> schemas) {
     for (const NamedSchema& schema : schemas) {
       CAPTURE(schema.name);
-      CHECK(is_json(std::string(schema.json)));
+      CHECK(json_at(text, "/components/schemas/" + std::string(schema.name)) != "<none>");
       CHECK(defined.insert(std::string(schema.name)).second);
     }
   };

@@ -140,7 +140,8 @@ TEST_CASE("service: a collection is created, shown, changed and deleted", "[unit
 TEST_CASE("service: collection info reports the defaults of the dialect", "[unit]") {
   ServiceUnderTest under_test;
   CollectionInfo& info = under_test.collection.info_answer;
-  info.config.vectors[""] = VectorConfig{.dim = 4, .metric = Metric::kDot};
+  info.config.vectors[""].dim = 4;
+  info.config.vectors[""].metric = Metric::kDot;
   info.point_count = 7;
   info.indexed_vector_count = 5;
   info.segment_count = 2;
