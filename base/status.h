@@ -1,9 +1,9 @@
 #pragma once
 
-#include <boost/assert/source_location.hpp>
 #include <string>
 #include <utility>
 
+#include <boost/assert/source_location.hpp>
 #include <boost/system/result.hpp>
 
 namespace tessera {
@@ -52,7 +52,9 @@ class [[nodiscard]] Status {
   std::string message_;
 };
 
-inline Status ok_status() { return {}; }
+inline Status ok_status() {
+  return {};
+}
 
 /// Status reaching `value()` of a failed Result is our own bug; boost calls this.
 [[noreturn]] void throw_exception_from_error(const Status& status, const boost::source_location&);
@@ -67,11 +69,13 @@ class [[nodiscard]] Result : public boost::system::result<T, Status> {
 #define TESSERA_CONCAT_INNER(a, b) a##b
 #define TESSERA_CONCAT(a, b) TESSERA_CONCAT_INNER(a, b)
 
-/// Returns the Status of `expression` from the enclosing function unless it is ok.
-#define TESSERA_RETURN_IF_ERROR(expression)                     \
-  do {                                                          \
-    if (::tessera::Status failure = (expression); !failure.ok()) \
-      return failure;                                           \
+/// Returns the Status of `expression` from the enclosing function unless it is ok. The name inside
+/// is the line's own, so that it cannot hide one that the expression uses.
+#define TESSERA_RETURN_IF_ERROR(expression) \
+  TESSERA_RETURN_IF_ERROR_IMPL(TESSERA_CONCAT(returned_status_, __LINE__), expression)
+#define TESSERA_RETURN_IF_ERROR_IMPL(name, expression)                  \
+  do {                                                                  \
+    if (::tessera::Status name = (expression); !name.ok()) return name; \
   } while (false)
 
 /// `TESSERA_ASSIGN_OR_RETURN(auto x, f())`: x is f()'s value, or f()'s Status is returned.
@@ -83,8 +87,8 @@ class [[nodiscard]] Result : public boost::system::result<T, Status> {
   declaration = std::move(*temporary)
 
 /// Ends the process with a message: an invariant of our own code is broken. Never for input.
-#define TESSERA_ASSERT(condition)                                     \
-  do {                                                                \
+#define TESSERA_ASSERT(condition)                                                  \
+  do {                                                                             \
     if (!(condition)) ::tessera::assertion_failed(#condition, __FILE__, __LINE__); \
   } while (false)
 [[noreturn]] void assertion_failed(const char* condition, const char* file, int line);
