@@ -22,8 +22,7 @@ struct Field {
   Field(std::string_view name, bool value) : name(name), value(value) {}
   Field(std::string_view name, double value) : name(name), value(value) {}
   template <class Integer>
-    requires std::is_integral_v<Integer>
-  Field(std::string_view name, Integer value)
+  requires std::is_integral_v<Integer> Field(std::string_view name, Integer value)
       : name(name), value(static_cast<std::int64_t>(value)) {}
 
   std::string_view name;
@@ -42,9 +41,17 @@ Result<Format> parse_format(std::string_view text);
 /// Whether write() would print a line of this level: ask before composing an expensive one.
 [[nodiscard]] bool is_enabled(Level level);
 void write(Level level, std::string_view message, Fields fields = {});
-inline void debug(std::string_view message, Fields fields = {}) { write(Level::kDebug, message, fields); }
-inline void info(std::string_view message, Fields fields = {}) { write(Level::kInfo, message, fields); }
-inline void warn(std::string_view message, Fields fields = {}) { write(Level::kWarn, message, fields); }
-inline void error(std::string_view message, Fields fields = {}) { write(Level::kError, message, fields); }
+inline void debug(std::string_view message, Fields fields = {}) {
+  write(Level::kDebug, message, fields);
+}
+inline void info(std::string_view message, Fields fields = {}) {
+  write(Level::kInfo, message, fields);
+}
+inline void warn(std::string_view message, Fields fields = {}) {
+  write(Level::kWarn, message, fields);
+}
+inline void error(std::string_view message, Fields fields = {}) {
+  write(Level::kError, message, fields);
+}
 
 }  // namespace tessera::log

@@ -29,8 +29,8 @@ class Histogram {
   virtual void observe(double value) = 0;
 };
 
-/// All metrics of one daemon. A metric lives as long as its registry; asking again for the same name
-/// and labels gives the same object. Names are snake_case with a unit last, prefix "tessera_".
+/// All metrics of one daemon. A metric lives as long as its registry; asking again for the same
+/// name and labels gives the same object. Names are snake_case with a unit last, prefix "tessera_".
 /// Thread rule: safe from any thread; keep the reference, the lookup takes a lock.
 class Registry {
  public:

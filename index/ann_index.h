@@ -72,7 +72,7 @@ struct RowHit {
 
 struct SearchOptions {
   std::size_t k = 10;
-  std::size_t ef = 0;           ///< HNSW: candidates kept; 0: max(k, ef_construct). At least k is used.
+  std::size_t ef = 0;  ///< HNSW: candidates kept; 0: max(k, ef_construct). At least k is used.
   std::size_t probe_count = 0;  ///< IVF: lists visited; 0: the index's default.
   const CancelToken* cancel = nullptr;
 };
@@ -116,8 +116,8 @@ class AnnIndex {
 Result<std::unique_ptr<const AnnIndex>> build_index(const IndexSpec& spec, Metric metric,
                                                     VectorSpan rows, const BuildControl& control);
 
-/// Reads what save() wrote. The bytes are untrusted: every count and id is checked before use, and a
-/// wrong one is kCorrupt with the field's name.
+/// Reads what save() wrote. The bytes are untrusted: every count and id is checked before use, and
+/// a wrong one is kCorrupt with the field's name.
 Result<std::unique_ptr<const AnnIndex>> load_index(const IndexSpec& spec, Metric metric,
                                                    VectorSpan rows,
                                                    std::span<const std::byte> bytes);

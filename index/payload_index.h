@@ -21,7 +21,8 @@ enum class PayloadIndexType : std::uint8_t {
   kDatetime = 4,  ///< Values are microseconds since 1970-01-01 UTC.
 };
 
-/// One indexed value. kInteger and kDatetime take int64, kFloat double, kKeyword string, kBool bool.
+/// One indexed value. kInteger and kDatetime take int64, kFloat double, kKeyword string, kBool
+/// bool.
 using PayloadValue = std::variant<std::int64_t, double, bool, std::string>;
 
 /// Bounds of a numeric range; an absent bound is open. Both kinds of bound may be given.

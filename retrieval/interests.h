@@ -11,10 +11,10 @@
 
 namespace tessera::retrieval {
 
-/// Multi-interest retrieval: a person is a mixture of interests; one search per interest, the budget
-/// split by weight, every hit names its interest. After El-Kishky et al., "kNN-Embed: Locally
-/// Smoothed Embedding Mixtures for Multi-interest Candidate Retrieval" (2022); the formulas and our
-/// own choices are in docs/methods.md.
+/// Multi-interest retrieval: a person is a mixture of interests; one search per interest, the
+/// budget split by weight, every hit names its interest. After El-Kishky et al., "kNN-Embed:
+/// Locally Smoothed Embedding Mixtures for Multi-interest Candidate Retrieval" (2022); the formulas
+/// and our own choices are in docs/methods.md.
 
 enum class Represent : std::uint8_t { kCentroid, kMedoid, kCluster };
 enum class Allocation : std::uint8_t { kProportional, kEqual, kSampled };
@@ -23,9 +23,9 @@ enum class BlendWith : std::uint8_t { kVector, kHistory };
 
 /// One thing the person engaged with, newest last.
 struct HistoryItem {
-  std::vector<float> vector;   ///< Normalised for Cosine.
-  std::optional<Slot> slot;    ///< Absent for an inline vector.
-  double weight = 1;           ///< > 0.
+  std::vector<float> vector;         ///< Normalised for Cosine.
+  std::optional<Slot> slot;          ///< Absent for an inline vector.
+  double weight = 1;                 ///< > 0.
   std::optional<double> at_seconds;  ///< Unix time.
 };
 
@@ -41,7 +41,7 @@ struct InterestsRequest {
   std::vector<HistoryItem> history;
   std::vector<GivenComponent> components;
 
-  std::vector<float> vector;  ///< The person's own embedding; may be empty.
+  std::vector<float> vector;                  ///< The person's own embedding; may be empty.
   const index::Clusters* clusters = nullptr;  ///< Required with history.
 
   std::uint32_t max_components = 5;
@@ -77,22 +77,23 @@ struct InterestsResult {
   std::vector<InterestReport> interests;
 };
 
-/// The mixture of a request: components with weight and vector, no search yet. Components of a history
-/// come heaviest first, at most max_components; given components all come, in the order given.
-/// kInvalidArgument names the field under "query.interests".
+/// The mixture of a request: components with weight and vector, no search yet. Components of a
+/// history come heaviest first, at most max_components; given components all come, in the order
+/// given. kInvalidArgument names the field under "query.interests".
 Result<std::vector<InterestReport>> make_components(const InterestsRequest& request, Metric metric);
 
 /// The whole method. Deterministic for the same data and seed. Components with too small a quota
 /// (min_quota) are left out when they come from the history; a given one stays in the report with
 /// weight 0, so that a hit's component is always its place in `interests` and in the request.
-/// Where every component has a filter and all of them run out, the rest comes from a plain query by the
-/// person's vector (or the mean of the history), at the end of the list, credited to the heaviest
-/// component. Cost: components x limit hits at most, read in pages.
+/// Where every component has a filter and all of them run out, the rest comes from a plain query by
+/// the person's vector (or the mean of the history), at the end of the list, credited to the
+/// heaviest component. Cost: components x limit hits at most, read in pages.
 Result<InterestsResult> retrieve_interests(const InterestsRequest& request, std::size_t limit,
                                            const SlotSet& excluded, Searcher& searcher);
 
-/// Splits `total` seats by weight: floor, then largest remainder, ties to the larger weight, then the
-/// smaller index (Hamilton's method). The sum is exactly `total`. Weights: finite, >= 0, sum > 0.
+/// Splits `total` seats by weight: floor, then largest remainder, ties to the larger weight, then
+/// the smaller index (Hamilton's method). The sum is exactly `total`. Weights: finite, >= 0, sum >
+/// 0.
 std::vector<std::size_t> largest_remainder(const std::vector<double>& weights, std::size_t total);
 
 }  // namespace tessera::retrieval

@@ -18,7 +18,8 @@ namespace tessera::retrieval {
 struct Explore {
   double beta = 0.5;
 };
-/// q_t = normalise(alpha * q + beta * mean(first `feedback` hits of the round before)), Rocchio 1971.
+/// q_t = normalise(alpha * q + beta * mean(first `feedback` hits of the round before)), Rocchio
+/// 1971.
 struct Rocchio {
   double alpha = 0.7;
   double beta = 0.3;

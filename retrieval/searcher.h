@@ -24,13 +24,14 @@ struct Search {
   std::span<const float> vector;  ///< Of the searcher's dim, finite; any norm.
   std::size_t limit = 0;
   const SlotSet* excluded = nullptr;  ///< Slots that must not be returned; may be null.
-  /// Which of the request's per-component filters applies, or -1; the searcher knows them by number.
+  /// Which of the request's per-component filters applies, or -1; the searcher knows them by
+  /// number.
   int component_filter = -1;
 };
 
-/// What the methods need of a collection. Answers are complete: fewer than `limit` hits mean that no
-/// more rows match. Hits come nearest first in a total order (score, then id).
-/// Thread rule: confined to the thread that runs the method.
+/// What the methods need of a collection. Answers are complete: fewer than `limit` hits mean that
+/// no more rows match. Hits come nearest first in a total order (score, then id). Thread rule:
+/// confined to the thread that runs the method.
 class Searcher {
  public:
   virtual ~Searcher() = default;

@@ -81,7 +81,7 @@ def main() -> int:
     return 0
 
 
-# ---- the four queries -----------------------------------------------------------------------------
+# ---- the four queries
 
 
 def show_nearest(daemon: Daemon, film: dict[str, Any]) -> None:
@@ -128,7 +128,7 @@ def show_rounds(daemon: Daemon, user: int, history: list[int], person: list[floa
                     indent=4)
 
 
-# ---- printing -------------------------------------------------------------------------------------
+# ---- printing
 
 
 def heading(text: str, milliseconds: float) -> None:
@@ -145,7 +145,7 @@ def show_points(points: list[dict[str, Any]], indent: int = 2) -> None:
               f"{', '.join(payload['genres'][:3])}")
 
 
-# ---- preparation and files ------------------------------------------------------------------------
+# ---- preparation and files
 
 
 def prepare(daemon: Daemon) -> None:

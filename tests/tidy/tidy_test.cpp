@@ -20,8 +20,6 @@ const fs::path& root() {
 
 const std::vector<Exception>& exceptions() {
   static const std::vector<Exception> list = {
-      {"server/session.cpp", "banned-call", "sleeps",
-       "an answer is posted again and again until there is memory for it; there is no event"},
       {"base/status.cpp", "banned-call", "prints", "a broken invariant is said before the end"},
       {"base/status.cpp", "banned-call", "ends the process", "a broken invariant of our own"},
       {"engine/stable_vector.h", "banned-call", "delete", "owns chunks through atomic pointers"},
