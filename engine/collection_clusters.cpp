@@ -117,8 +117,9 @@ Result<std::uint64_t> CollectionImpl::start_clusters(const TrainClustersRequest&
     return Status(Code::kInvalidArgument, "there are no vectors to cluster; add points first");
   }
   return shared_.jobs.start({"clusters", name_, "vector `" + request.vector + "`"},
-                            [this, field, request](JobContext& context) {
-                              return train_clusters(*field, request, context);
+                            [self = shared_from_this(), field, request](JobContext& context) {
+                              TESSERA_RETURN_IF_ERROR(self->check_open());
+                              return self->train_clusters(*field, request, context);
                             });
 }
 

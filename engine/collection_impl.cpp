@@ -10,6 +10,12 @@
 
 namespace tessera::engine {
 
+namespace {
+
+constexpr std::chrono::seconds kBuildRetryAfter{10};
+
+}  // namespace
+
 CollectionImpl::CollectionImpl(CatalogEntry entry, Shared& shared)
     : number_(entry.number),
       name_(entry.name),
@@ -247,6 +253,7 @@ CollectionInfo CollectionImpl::info() const {
 void CollectionImpl::maintain(const MaintenanceRules& rules) {
   for (auto& [name, field] : fields_) {
     if (is_deleted_.load(std::memory_order_acquire)) return;
+    if (std::chrono::steady_clock::now() < field.next_build_attempt) continue;
     CollectionConfig config;
     {
       SharedLock lock(config_mutex_);
@@ -269,6 +276,9 @@ void CollectionImpl::maintain(const MaintenanceRules& rules) {
           context.report(0, plan->row_count);
           return vectors.build(*plan, spec, control);
         });
+    // A full disk, say, is not cured by trying again at once.
+    if (!status.ok())
+      field.next_build_attempt = std::chrono::steady_clock::now() + kBuildRetryAfter;
     Lock lock(config_mutex_);
     if (status.code() != Code::kCancelled) optimizer_error_ = status.message();
   }
@@ -309,9 +319,12 @@ Result<std::uint64_t> CollectionImpl::start_reindex(const ReindexRequest& reques
   TESSERA_ASSIGN_OR_RETURN(Field * field, this->field(request.vector));
   const std::string detail =
       request.index ? index::index_type_name(request.index->type) : "same index type";
-  return shared_.jobs.start(
-      {"reindex", name_, detail},
-      [this, field, request](JobContext& context) { return reindex(*field, request, context); });
+  // The job keeps the collection alive: it may be deleted before the job's turn comes.
+  return shared_.jobs.start({"reindex", name_, detail},
+                            [self = shared_from_this(), field, request](JobContext& context) {
+                              TESSERA_RETURN_IF_ERROR(self->check_open());
+                              return self->reindex(*field, request, context);
+                            });
 }
 
 }  // namespace tessera::engine

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -48,7 +49,8 @@ struct CatalogEntry {
 /// combined -> search over a published view, no lock -> payloads and vectors by one MultiGet.
 ///
 /// Lock order: build_mutex of a field, then state_mutex_ or config_mutex_, then a field's own.
-class CollectionImpl final : public Collection {
+class CollectionImpl final : public Collection,
+                             public std::enable_shared_from_this<CollectionImpl> {
  public:
   CollectionImpl(CatalogEntry entry, Shared& shared);
   ~CollectionImpl() override;
@@ -88,6 +90,8 @@ class CollectionImpl final : public Collection {
   struct Field {
     std::unique_ptr<VectorField> vectors;
     std::mutex build_mutex;  ///< Held while segments are rebuilt; searches do not take it.
+    /// After a build failed, the next one waits until then. Maintenance thread only.
+    std::chrono::steady_clock::time_point next_build_attempt{};
     mutable Mutex clusters_mutex;
     std::shared_ptr<const TrainedClusters> clusters TESSERA_GUARDED_BY(clusters_mutex);
   };

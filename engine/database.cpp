@@ -76,6 +76,7 @@ class DatabaseImpl final : public Database {
     begin_shutdown();
     flusher_.reset();
     maintenance_.reset();
+    jobs_.stop();
     (void)store_->sync();
   }
 
@@ -98,6 +99,7 @@ class DatabaseImpl final : public Database {
 
  private:
   Status load_collection(std::string_view document);
+  Status remove_orphaned_directories();
   void maintain();
   void flush();
   void check_disk();
@@ -136,6 +138,23 @@ Status DatabaseImpl::load_collection(std::string_view document) {
   return {};
 }
 
+/// A kill between the deletion of a collection and that of its files leaves the files.
+Status DatabaseImpl::remove_orphaned_directories() {
+  const std::string parent = directory_->segments_path();
+  TESSERA_ASSIGN_OR_RETURN(const auto names, storage::list_directory(parent));
+  std::vector<std::string> known;
+  for (const auto& collection : all_collections()) {
+    known.push_back(directory_->segment_directory(collection->number()));
+  }
+  for (const std::string& name : names) {
+    const std::string path = parent + "/" + name;
+    if (std::find(known.begin(), known.end(), path) != known.end()) continue;
+    log::info("removing the files of a deleted collection", {{"path", path}});
+    TESSERA_RETURN_IF_ERROR(storage::remove_all(path));
+  }
+  return {};
+}
+
 Status DatabaseImpl::load() {
   std::vector<std::string> documents;
   TESSERA_RETURN_IF_ERROR(
@@ -144,6 +163,7 @@ Status DatabaseImpl::load() {
         return Status();
       }));
   for (const std::string& document : documents) TESSERA_RETURN_IF_ERROR(load_collection(document));
+  TESSERA_RETURN_IF_ERROR(remove_orphaned_directories());
   TESSERA_ASSIGN_OR_RETURN(const auto next, store_->get_meta(kNextCollectionKey));
   if (!next) return {};
   Lock lock(mutex_);

@@ -43,8 +43,12 @@ struct Jobs::Job {
 Jobs::Jobs() : thread_([this] { run(); }) {}
 
 Jobs::~Jobs() {
+  stop();
+}
+
+void Jobs::stop() {
   begin_shutdown();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 std::shared_ptr<Jobs::Job> Jobs::add_job(const Description& description) {

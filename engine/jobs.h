@@ -62,6 +62,8 @@ class Jobs {
   /// Cancels the waiting and running jobs of a collection and waits until none runs.
   void cancel_collection(const std::string& collection);
   void begin_shutdown();
+  /// begin_shutdown(), and waits for the queued job that runs. Nothing starts afterwards.
+  void stop();
 
  private:
   struct Job;
