@@ -230,6 +230,15 @@ std::size_t HttpSuite::smallest_ef(double recall) const {
   return high;
 }
 
+void HttpSuite::add_rate(const std::string& group, const std::string& key, const std::string& label,
+                         const Measured& measured) const {
+  report_.add(group, {key + "_per_s", label, measured.rate.per_second, "queries/s", 0});
+  report_.add(group, {key + "_p50_ms", "    p50", measured.rate.p50_ms, "ms", 3});
+  report_.add(group, {key + "_p99_ms", "    p99", measured.rate.p99_ms, "ms", 3});
+  report_.add(group, {key + "_daemon_cpu_us", "    CPU of the daemon, a query",
+                      measured.daemon_cpu_us, "us", 0});
+}
+
 std::vector<QueryFigures> HttpSuite::measure_queries() {
   std::vector<QueryFigures> all;
   for (const double target : kRecallTargets) {
@@ -248,13 +257,8 @@ std::vector<QueryFigures> HttpSuite::measure_queries() {
       const Measured measured = run(requests, connections, effort_.seconds);
       figures.per_second[i] = measured.rate.per_second;
       if (i == 0) figures.daemon_cpu_us = measured.daemon_cpu_us;
-      const std::string prefix = key + "_connections_" + std::to_string(connections);
-      report_.add("query", {prefix + "_per_s", "  " + connections_label(connections),
-                            measured.rate.per_second, "queries/s", 0});
-      report_.add("query", {prefix + "_p50_ms", "    p50", measured.rate.p50_ms, "ms", 3});
-      report_.add("query", {prefix + "_p99_ms", "    p99", measured.rate.p99_ms, "ms", 3});
-      report_.add("query", {prefix + "_daemon_cpu_us", "    CPU of the daemon, a query",
-                            measured.daemon_cpu_us, "us", 0});
+      add_rate("query", key + "_connections_" + std::to_string(connections),
+               "  " + connections_label(connections), measured);
     }
     all.push_back(figures);
   }
@@ -277,22 +281,20 @@ void HttpSuite::measure_special(std::size_t ef) {
   const double recall = workload_.recall(found, workload_.bounds_of(exact));
   const std::size_t count = workload_.queries.row_count;
   const Measured one = run(query_requests(count, filtered), 1, effort_.seconds);
-  report_.add("special", {"filtered_per_s", "keyword filter that 10 % of the rows pass, limit 10",
-                          one.rate.per_second, "queries/s", 0});
-  report_.add("special", {"filtered_recall", "  recall@10", recall, "", 4});
-  report_.add("special", {"filtered_p99_ms", "  p99", one.rate.p99_ms, "ms", 3});
+  add_rate("special", "filtered", "keyword filter that 10 % of the rows pass, limit 10", one);
+  report_.add("special", {"filtered_recall", "    recall@10", recall, "", 4});
 
   say_progress("interests");
   const Measured plain =
       run(query_requests(count, R"("limit": 100, )" + ef_params(ef)), 1, effort_.seconds);
   const Measured interests = run(interest_requests(count, ef), 1, effort_.seconds);
-  report_.add("special",
-              {"plain_100_per_s", "plain query, limit 100", plain.rate.per_second, "queries/s", 0});
-  report_.add("special", {"interests_per_s", "interests, 5 components, limit 100",
-                          interests.rate.per_second, "queries/s", 0});
-  report_.add("special", {"interests_p99_ms", "  p99", interests.rate.p99_ms, "ms", 3});
+  add_rate("special", "plain_100", "plain query, limit 100", plain);
+  add_rate("special", "interests", "interests, 5 components, limit 100", interests);
+  report_.add_ratio("ratio", "interests_over_plain_cpu",
+                    "CPU of 5 interests, limit 100 / a plain query, limit 100",
+                    interests.daemon_cpu_us, plain.daemon_cpu_us);
   report_.add_ratio("ratio", "interests_over_plain",
-                    "time of 5 interests, limit 100, over a plain query, limit 100",
+                    "time of 5 interests, limit 100 / a plain query, limit 100",
                     plain.rate.per_second, interests.rate.per_second);
 }
 

@@ -72,6 +72,8 @@ class HttpSuite {
   [[nodiscard]] std::size_t smallest_ef(double recall) const;
   Measured run(const std::vector<std::string>& requests, unsigned connections,
                double seconds) const;
+  void add_rate(const std::string& group, const std::string& key, const std::string& label,
+                const Measured& measured) const;
   void add_memory(const std::string& key, const std::string& label) const;
   void check_answers_after_restart() const;
 
