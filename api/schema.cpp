@@ -169,7 +169,7 @@ std::size_t Value::element_count() const {
   return Access::element(*this).get(array) == simdjson::SUCCESS ? array.size() : 0;
 }
 
-std::optional<Value> Value::first_element() const {
+std::optional<Value> Value::first_element() const& {
   dom::array array;
   if (Access::element(*this).get(array) != simdjson::SUCCESS || array.begin() == array.end()) {
     return std::nullopt;
@@ -207,7 +207,7 @@ void Value::each_map_entry(void* context, EntryVisitor visit) const {
   }
 }
 
-Value Value::inside(std::string_view validation_step) const {
+Value Value::inside(std::string_view validation_step) const& {
   return child(handle_, Step::kValidationOnly, validation_step, 0);
 }
 

@@ -97,7 +97,8 @@ class Value {
   /// Elements of an array (capped at 2^24 - 1: a size to reserve); 0 for anything else.
   [[nodiscard]] std::size_t element_count() const;
   /// Nothing for anything but an array with elements.
-  [[nodiscard]] std::optional<Value> first_element() const;
+  [[nodiscard]] std::optional<Value> first_element() const&;
+  std::optional<Value> first_element() && = delete;
   /// Calls `visit(const Value&)` for every element; a format error unless this is an array.
   template <class Visit>
   void each(Visit visit) const {
@@ -120,7 +121,8 @@ class Value {
   [[nodiscard]] std::optional<std::string> compact_object() const;
 
   /// The same value under one more path step that only validation errors show.
-  [[nodiscard]] Value inside(std::string_view validation_step) const;
+  [[nodiscard]] Value inside(std::string_view validation_step) const&;
+  Value inside(std::string_view validation_step) && = delete;
 
   void report_expected(std::string_view expected) const;
   void report_format(const std::string& text) const;

@@ -95,7 +95,8 @@ TEST_CASE("schema: paths show names in type errors and ? for map entries in limi
   Issues issues;
   const Document document(body, 0, issues);
   REQUIRE(document.ok());
-  const Value inside = document.root().inside("internal");
+  const Value body_value = document.root();
+  const Value inside = body_value.inside("internal");
   const Object root(inside);
   root.find("map")->each_entry([](std::string_view, const Value& entry) {
     entry.each([](const Value& element) {
