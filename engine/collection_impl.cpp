@@ -13,6 +13,7 @@ namespace tessera::engine {
 namespace {
 
 constexpr std::chrono::seconds kBuildRetryAfter{10};
+constexpr std::chrono::milliseconds kBuildPollInterval{20};
 
 }  // namespace
 
@@ -58,14 +59,6 @@ Result<const CollectionImpl::Field*> CollectionImpl::field(const std::string& na
     return Status(Code::kInvalidArgument, "Not existing vector name error: " + name);
   }
   return &found->second;
-}
-
-std::vector<std::string> CollectionImpl::segment_list_keys() const {
-  std::vector<std::string> keys;
-  for (const auto& [name, field] : fields_) {
-    keys.push_back(VectorField::segments_key(number_, field.vectors->identity().number));
-  }
-  return keys;
 }
 
 std::uint64_t CollectionImpl::point_count() const {
@@ -154,9 +147,15 @@ void CollectionImpl::close_as_deleted() {
   commits_.close(check_open());
 }
 
+void CollectionImpl::reopen() {
+  is_deleted_.store(false, std::memory_order_release);
+  commits_.reopen();
+}
+
 // ---- configuration ----------------------------------------------------------------------------
 
 Status CollectionImpl::save_catalog() const {
+  const std::scoped_lock write_lock(catalog_write_mutex_);
   CatalogEntry entry;
   entry.number = number_;
   entry.name = name_;
@@ -203,6 +202,13 @@ void merge_optimizers(OptimizersConfig& target, const OptimizersConfig& changes)
   take(target.max_optimization_threads, changes.max_optimization_threads);
 }
 
+void apply_reindex(VectorConfig& vector, const ReindexRequest& request) {
+  take(vector.index, request.index);
+  if (!request.hnsw) return;
+  if (!vector.hnsw) vector.hnsw.emplace();
+  merge_hnsw(*vector.hnsw, *request.hnsw);
+}
+
 }  // namespace
 
 Status CollectionImpl::update_config(const CollectionConfig& changes) {
@@ -210,8 +216,10 @@ Status CollectionImpl::update_config(const CollectionConfig& changes) {
   for (const auto& [name, vector] : changes.vectors) {
     if (const auto known = field(name); known.has_error()) return known.error();
   }
+  CollectionConfig before;
   {
     Lock lock(config_mutex_);
+    before = config_;
     merge_hnsw(config_.hnsw, changes.hnsw);
     merge_optimizers(config_.optimizers, changes.optimizers);
     if (changes.metadata_json) config_.metadata_json = changes.metadata_json;
@@ -224,7 +232,12 @@ Status CollectionImpl::update_config(const CollectionConfig& changes) {
       take(target.on_disk, vector.on_disk);
     }
   }
-  return save_catalog();
+  const Status status = save_catalog();
+  if (!status.ok()) {
+    Lock lock(config_mutex_);
+    config_ = std::move(before);
+  }
+  return status;
 }
 
 CollectionInfo CollectionImpl::info() const {
@@ -232,13 +245,14 @@ CollectionInfo CollectionImpl::info() const {
   {
     SharedLock lock(config_mutex_);
     info.config = config_;
-    info.optimizer_error = optimizer_error_;
+    if (!build_errors_.empty()) info.optimizer_error = build_errors_.begin()->second;
   }
   for (const auto& [name, field] : fields_) {
     const auto view = field.vectors->view();
+    // In this order: what is no longer due by then is counted.
+    info.is_optimizing = info.is_optimizing || field.vectors->is_build_due(info.config.optimizers);
     info.indexed_vector_count += field.vectors->indexed_row_count();
     info.segment_count += view->sealed.size() + view->frozen.size() + 1;
-    info.is_optimizing = info.is_optimizing || field.vectors->is_build_due(info.config.optimizers);
   }
   SharedLock lock(state_mutex_);
   info.point_count = slots_.point_count();
@@ -254,6 +268,7 @@ void CollectionImpl::maintain(const MaintenanceRules& rules) {
   for (auto& [name, field] : fields_) {
     if (is_deleted_.load(std::memory_order_acquire)) return;
     if (std::chrono::steady_clock::now() < field.next_build_attempt) continue;
+    if (shared_.is_disk_full.load(std::memory_order_relaxed)) return;
     CollectionConfig config;
     {
       SharedLock lock(config_mutex_);
@@ -266,7 +281,8 @@ void CollectionImpl::maintain(const MaintenanceRules& rules) {
     const IndexSpec spec = index_spec_of(config, config.vectors.at(name));
     const Status status = shared_.jobs.run_here(
         {"index", name_, std::string(plan->reason) + ", " + index::index_type_name(spec.type)},
-        [&, &vectors = *field.vectors](JobContext& context) {
+        [&, &vectors = *field.vectors](JobContext& context) -> Status {
+          TESSERA_RETURN_IF_ERROR(check_open());
           index::BuildControl control;
           control.cancel = &context.cancel();
           control.thread_count = rules.build_thread_count;
@@ -280,24 +296,29 @@ void CollectionImpl::maintain(const MaintenanceRules& rules) {
     if (!status.ok())
       field.next_build_attempt = std::chrono::steady_clock::now() + kBuildRetryAfter;
     Lock lock(config_mutex_);
-    if (status.code() != Code::kCancelled) optimizer_error_ = status.message();
+    if (status.ok()) {
+      build_errors_.erase(name);
+    } else if (status.code() != Code::kCancelled) {
+      build_errors_[name] = status.message();
+    }
   }
 }
 
 Status CollectionImpl::reindex(Field& field, const ReindexRequest& request, JobContext& context) {
-  const std::scoped_lock build_lock(field.build_mutex);
+  std::unique_lock build_lock(field.build_mutex, std::defer_lock);
+  while (!build_lock.try_lock_for(kBuildPollInterval)) {
+    TESSERA_RETURN_IF_ERROR(context.cancel().check());
+  }
+  if (shared_.is_disk_full.load(std::memory_order_relaxed)) {
+    return {Code::kDiskFull, "too little free disk space for a new index"};
+  }
   CollectionConfig config;
   {
     SharedLock lock(config_mutex_);
     config = config_;
   }
-  VectorConfig& vector = config.vectors.at(request.vector);
-  if (request.index) vector.index = request.index;
-  if (request.hnsw) {
-    if (!vector.hnsw) vector.hnsw.emplace();
-    merge_hnsw(*vector.hnsw, *request.hnsw);
-  }
-  const IndexSpec spec = index_spec_of(config, vector);
+  apply_reindex(config.vectors.at(request.vector), request);
+  const IndexSpec spec = index_spec_of(config, config.vectors.at(request.vector));
   const BuildPlan plan = field.vectors->plan_rebuild();
   index::BuildControl control;
   control.cancel = &context.cancel();
@@ -309,7 +330,8 @@ Status CollectionImpl::reindex(Field& field, const ReindexRequest& request, JobC
   TESSERA_RETURN_IF_ERROR(field.vectors->build(plan, spec, control));
   {
     Lock lock(config_mutex_);
-    config_.vectors.at(request.vector) = vector;
+    // Other settings may have changed meanwhile.
+    apply_reindex(config_.vectors.at(request.vector), request);
   }
   return save_catalog();
 }

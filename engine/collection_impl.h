@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -59,13 +60,16 @@ class CollectionImpl final : public Collection,
   Status load();
   /// Waits for the write in progress; every later call answers kNotFound.
   void close_as_deleted();
+  /// Undoes close_as_deleted(), for a deletion that the store refused.
+  void reopen();
   /// Runs one piece of background work, if one is due. Called by one thread.
   void maintain(const MaintenanceRules& rules);
   /// Changes that are set in `changes`; in effect for later builds.
   Status update_config(const CollectionConfig& changes);
   [[nodiscard]] storage::CollectionNumber number() const { return number_; }
-  /// Meta keys of its fields' segment lists.
-  [[nodiscard]] std::vector<std::string> segment_list_keys() const;
+  [[nodiscard]] const std::map<std::string, storage::VectorNumber>& vector_numbers() const {
+    return vector_numbers_;
+  }
   [[nodiscard]] std::uint64_t point_count() const;
 
   [[nodiscard]] const std::string& name() const override { return name_; }
@@ -89,7 +93,7 @@ class CollectionImpl final : public Collection,
   /// One named vector with what belongs to it.
   struct Field {
     std::unique_ptr<VectorField> vectors;
-    std::mutex build_mutex;  ///< Held while segments are rebuilt; searches do not take it.
+    std::timed_mutex build_mutex;  ///< Held while segments are rebuilt; searches do not take it.
     /// After a build failed, the next one waits until then. Maintenance thread only.
     std::chrono::steady_clock::time_point next_build_attempt{};
     mutable Mutex clusters_mutex;
@@ -111,6 +115,8 @@ class CollectionImpl final : public Collection,
   void commit(std::vector<PendingWrite*>& group);
   Status create_payload_index(const CreatePayloadIndex& operation);
   Status delete_payload_index(const DeletePayloadIndex& operation);
+  /// After a schema change that could not be saved.
+  void restore_payload_index(const PayloadPath& path, std::optional<PayloadIndexes::Field> before);
 
   // Reads; see collection_read.cpp and filter_plan.cpp.
   /// Live slots that satisfy the filter, exactly.
@@ -124,12 +130,12 @@ class CollectionImpl final : public Collection,
   /// been deleted meanwhile.
   Result<std::vector<bool>> fill_records(const std::vector<std::uint32_t>& slots,
                                          const PayloadSelector& payload,
-                                         const VectorSelector& vectors,
+                                         const VectorSelector& vectors, const CancelToken& cancel,
                                          std::vector<Record>& records) const;
-  Status fill_payloads(const std::vector<std::uint32_t>& slots, const PayloadSelector& payload,
-                       std::vector<Record>& records) const;
-  Status fill_vectors(const std::vector<std::uint32_t>& slots, const VectorSelector& vectors,
-                      std::vector<Record>& records) const;
+  Status fill_payloads(std::span<const std::uint32_t> slots, const PayloadSelector& payload,
+                       std::span<Record> records) const;
+  Status fill_vectors(std::span<const std::uint32_t> slots, const VectorSelector& vectors,
+                      std::span<Record> records) const;
   Status train_clusters(Field& field, const TrainClustersRequest& request,
                         class JobContext& context);
   Status reindex(Field& field, const ReindexRequest& request, class JobContext& context);
@@ -153,9 +159,13 @@ class CollectionImpl final : public Collection,
   mutable Mutex state_mutex_;
   PayloadIndexes indexes_ TESSERA_GUARDED_BY(state_mutex_);
 
+  /// Held while a catalog entry is taken and written, so that an older one cannot be written last.
+  mutable std::mutex catalog_write_mutex_;
+
   mutable Mutex config_mutex_;
   CollectionConfig config_ TESSERA_GUARDED_BY(config_mutex_);
-  std::string optimizer_error_ TESSERA_GUARDED_BY(config_mutex_);
+  /// Why the last build of a vector failed, by its name.
+  std::map<std::string, std::string> build_errors_ TESSERA_GUARDED_BY(config_mutex_);
 };
 
 }  // namespace tessera::engine

@@ -9,12 +9,14 @@ namespace {
 /// Up to this many matches, sorting their ids beats walking all ids in order.
 constexpr std::size_t kSortedMatchesMax = 20'000;
 constexpr std::size_t kPollEvery = 4096;
+/// Records fetched by one MultiGet.
+constexpr std::size_t kFetchBlock = 1024;
 
 }  // namespace
 
-Status CollectionImpl::fill_payloads(const std::vector<std::uint32_t>& slots,
+Status CollectionImpl::fill_payloads(std::span<const std::uint32_t> slots,
                                      const PayloadSelector& payload,
-                                     std::vector<Record>& records) const {
+                                     std::span<Record> records) const {
   TESSERA_ASSIGN_OR_RETURN(auto texts, shared_.store.get_payloads(number_, slots));
   for (std::size_t i = 0; i < slots.size(); ++i) {
     if (!texts[i]) {
@@ -30,9 +32,9 @@ Status CollectionImpl::fill_payloads(const std::vector<std::uint32_t>& slots,
   return {};
 }
 
-Status CollectionImpl::fill_vectors(const std::vector<std::uint32_t>& slots,
+Status CollectionImpl::fill_vectors(std::span<const std::uint32_t> slots,
                                     const VectorSelector& vectors,
-                                    std::vector<Record>& records) const {
+                                    std::span<Record> records) const {
   for (const std::string& name : vectors.names) {
     if (const auto known = field(name); known.has_error()) return known.error();
   }
@@ -52,13 +54,21 @@ Status CollectionImpl::fill_vectors(const std::vector<std::uint32_t>& slots,
 Result<std::vector<bool>> CollectionImpl::fill_records(const std::vector<std::uint32_t>& slots,
                                                        const PayloadSelector& payload,
                                                        const VectorSelector& vectors,
+                                                       const CancelToken& cancel,
                                                        std::vector<Record>& records) const {
-  std::vector<bool> exists(slots.size(), true);
-  if (payload.kind != PayloadSelector::Kind::kNone) {
-    TESSERA_RETURN_IF_ERROR(fill_payloads(slots, payload, records));
-    for (std::size_t i = 0; i < slots.size(); ++i) exists[i] = records[i].payload.has_value();
+  const bool has_payload = payload.kind != PayloadSelector::Kind::kNone;
+  for (std::size_t begin = 0; begin < slots.size(); begin += kFetchBlock) {
+    TESSERA_RETURN_IF_ERROR(cancel.check());
+    const std::size_t count = std::min(kFetchBlock, slots.size() - begin);
+    const std::span<const std::uint32_t> block(slots.data() + begin, count);
+    const std::span<Record> targets(records.data() + begin, count);
+    if (has_payload) TESSERA_RETURN_IF_ERROR(fill_payloads(block, payload, targets));
+    if (!vectors.none()) TESSERA_RETURN_IF_ERROR(fill_vectors(block, vectors, targets));
   }
-  if (!vectors.none()) TESSERA_RETURN_IF_ERROR(fill_vectors(slots, vectors, records));
+  std::vector<bool> exists(slots.size(), true);
+  for (std::size_t i = 0; has_payload && i < slots.size(); ++i) {
+    exists[i] = records[i].payload.has_value();
+  }
   return exists;
 }
 
@@ -89,8 +99,9 @@ Result<std::vector<Record>> CollectionImpl::retrieve(const RetrieveRequest& requ
   }
   std::vector<Record> records(slots.size());
   for (std::size_t i = 0; i < slots.size(); ++i) records[i].id = slots_.id_of(slots[i]);
-  TESSERA_ASSIGN_OR_RETURN(const auto exists,
-                           fill_records(slots, request.with_payload, request.with_vector, records));
+  TESSERA_ASSIGN_OR_RETURN(
+      const auto exists,
+      fill_records(slots, request.with_payload, request.with_vector, shared_.stopping, records));
   keep(records, exists);
   return records;
 }
@@ -134,8 +145,9 @@ Result<ScrollPage> CollectionImpl::scroll(const ScrollRequest& request,
     slots.push_back(slot);
     page.records.emplace_back().id = id;
   }
-  TESSERA_ASSIGN_OR_RETURN(const auto exists, fill_records(slots, request.with_payload,
-                                                           request.with_vector, page.records));
+  TESSERA_ASSIGN_OR_RETURN(
+      const auto exists,
+      fill_records(slots, request.with_payload, request.with_vector, cancel, page.records));
   keep(page.records, exists);
   return page;
 }

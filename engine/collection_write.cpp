@@ -87,20 +87,34 @@ Status CollectionImpl::create_payload_index(const CreatePayloadIndex& operation)
         return indexed.ok();
       }));
   TESSERA_RETURN_IF_ERROR(indexed);
+  std::optional<PayloadIndexes::Field> before;
   {
     Lock lock(state_mutex_);
-    indexes_.add(operation.path, operation.type, operation.params_json);
-    *indexes_.find(operation.path) = std::move(*target);
+    before = indexes_.take(operation.path);
+    indexes_.put(std::move(*target));
   }
-  return save_catalog();
+  const Status status = save_catalog();
+  if (!status.ok()) restore_payload_index(operation.path, std::move(before));
+  return status;
 }
 
 Status CollectionImpl::delete_payload_index(const DeletePayloadIndex& operation) {
+  std::optional<PayloadIndexes::Field> before;
   {
     Lock lock(state_mutex_);
-    if (!indexes_.remove(operation.path)) return {};
+    before = indexes_.take(operation.path);
   }
-  return save_catalog();
+  if (!before) return {};
+  const Status status = save_catalog();
+  if (!status.ok()) restore_payload_index(operation.path, std::move(before));
+  return status;
+}
+
+void CollectionImpl::restore_payload_index(const PayloadPath& path,
+                                           std::optional<PayloadIndexes::Field> before) {
+  Lock lock(state_mutex_);
+  (void)indexes_.take(path);
+  if (before) indexes_.put(std::move(*before));
 }
 
 }  // namespace tessera::engine

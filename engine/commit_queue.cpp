@@ -1,5 +1,7 @@
 #include "engine/commit_queue.h"
 
+#include <exception>
+
 namespace tessera::engine {
 namespace {
 
@@ -62,12 +64,29 @@ void CommitQueue::run(PendingWrite& write) {
     has_leader_ = true;
     std::vector<PendingWrite*> group = take_group();
     lock.unlock();
-    commit_(group);
+    Status failure;
+    try {
+      commit_(group);
+    } catch (const std::exception& error) {
+      failure = Status(Code::kUnavailable, std::string("a write failed: ") + error.what() +
+                                               "; the collection takes no writes until a restart");
+    }
     lock.lock();
+    if (!failure.ok()) {
+      closed_ = failure;
+      group.insert(group.end(), queue_.begin(), queue_.end());
+      queue_.clear();
+      for (PendingWrite* carried : group) carried->result = Result<WriteResult>(failure);
+    }
     for (PendingWrite* carried : group) carried->is_done = true;
     has_leader_ = false;
     changed_.notify_all();
   }
+}
+
+void CommitQueue::reopen() {
+  Lock lock(mutex_);
+  closed_ = Status();
 }
 
 void CommitQueue::close(Status status) {

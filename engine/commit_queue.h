@@ -28,7 +28,8 @@ struct PendingWrite {
 /// Thread rule: safe from any thread. `commit` runs on a writer's thread, one group at a time.
 class CommitQueue {
  public:
-  /// Must set the result of every write of the group.
+  /// Must set the result of every write of the group. Should it throw, the queue closes: memory may
+  /// be behind the store then, and only a restart brings them together.
   using Commit = std::function<void(std::vector<PendingWrite*>& group)>;
   explicit CommitQueue(Commit commit) : commit_(std::move(commit)) {}
 
@@ -36,6 +37,8 @@ class CommitQueue {
   void run(PendingWrite& write);
   /// Waits for the group in progress; every later write fails with `status`.
   void close(Status status);
+  /// Takes writes again.
+  void reopen();
   [[nodiscard]] std::size_t length() const;
 
  private:

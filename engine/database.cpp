@@ -67,7 +67,7 @@ class DatabaseImpl final : public Database {
       : settings_(settings),
         directory_(std::move(directory)),
         store_(std::move(store)),
-        shared_{settings_, *store_, *directory_, jobs_, registry, {}, {}} {
+        shared_{settings_, *store_, *directory_, jobs_, registry, {}, {}, {}} {
     rules_.build_thread_count = build_threads(settings_);
     rules_.idle = std::chrono::milliseconds(settings_.index.build_idle_ms);
     rules_.age_max = std::chrono::milliseconds(settings_.index.build_wait_ms_max);
@@ -94,11 +94,15 @@ class DatabaseImpl final : public Database {
   Status cancel_job(std::uint64_t id) override { return jobs_.cancel(id); }
   void begin_shutdown() override {
     is_stopping_.store(true, std::memory_order_release);
+    shared_.stopping.cancel();
     jobs_.begin_shutdown();
   }
 
  private:
-  Status load_collection(std::string_view document);
+  Status load_collection(CatalogEntry entry);
+  /// Everything the store holds of a collection, in one batch.
+  Status remove_records(storage::CollectionNumber number,
+                        const std::map<std::string, storage::VectorNumber>& vectors);
   Status remove_orphaned_directories();
   void maintain();
   void flush();
@@ -124,8 +128,7 @@ class DatabaseImpl final : public Database {
   std::unique_ptr<Ticker> flusher_, maintenance_;
 };
 
-Status DatabaseImpl::load_collection(std::string_view document) {
-  TESSERA_ASSIGN_OR_RETURN(CatalogEntry entry, CatalogEntry::decode(document));
+Status DatabaseImpl::load_collection(CatalogEntry entry) {
   const auto start = std::chrono::steady_clock::now();
   auto loaded = std::make_shared<CollectionImpl>(std::move(entry), shared_);
   TESSERA_RETURN_IF_ERROR(loaded->load());
@@ -148,21 +151,38 @@ Status DatabaseImpl::remove_orphaned_directories() {
   }
   for (const std::string& name : names) {
     const std::string path = parent + "/" + name;
-    if (std::find(known.begin(), known.end(), path) != known.end()) continue;
+    const bool is_number = name.find_first_not_of("0123456789") == std::string::npos;
+    if (!is_number || std::find(known.begin(), known.end(), path) != known.end()) continue;
     log::info("removing the files of a deleted collection", {{"path", path}});
-    TESSERA_RETURN_IF_ERROR(storage::remove_all(path));
+    if (const Status status = storage::remove_all(path); !status.ok()) {
+      log::warn("they could not be removed", {{"path", path}, {"error", status.message()}});
+    }
   }
   return {};
 }
 
 Status DatabaseImpl::load() {
-  std::vector<std::string> documents;
+  // By number: the newest last.
+  std::map<storage::CollectionNumber, CatalogEntry> entries;
   TESSERA_RETURN_IF_ERROR(
       store_->visit_meta(kCollectionPrefix, [&](std::string_view, std::string_view value) {
-        documents.emplace_back(value);
+        auto entry = CatalogEntry::decode(value);
+        if (entry.has_error()) return entry.error();
+        const storage::CollectionNumber number = entry->number;
+        entries.insert_or_assign(number, std::move(*entry));
         return Status();
       }));
-  for (const std::string& document : documents) TESSERA_RETURN_IF_ERROR(load_collection(document));
+  std::map<std::string, storage::CollectionNumber> newest;
+  for (const auto& [number, entry] : entries) newest[entry.name] = number;
+  for (auto& [number, entry] : entries) {
+    if (newest[entry.name] == number) {
+      TESSERA_RETURN_IF_ERROR(load_collection(std::move(entry)));
+    } else {
+      // Its deletion was answered with an error and its name given to another since.
+      log::warn("removing a collection whose deletion had failed", {{"collection", entry.name}});
+      TESSERA_RETURN_IF_ERROR(remove_records(number, entry.vector_numbers));
+    }
+  }
   TESSERA_RETURN_IF_ERROR(remove_orphaned_directories());
   TESSERA_ASSIGN_OR_RETURN(const auto next, store_->get_meta(kNextCollectionKey));
   if (!next) return {};
@@ -281,6 +301,18 @@ Status DatabaseImpl::update_collection(const std::string& name, const Collection
   return target->update_config(changes);
 }
 
+Status DatabaseImpl::remove_records(storage::CollectionNumber number,
+                                    const std::map<std::string, storage::VectorNumber>& vectors) {
+  storage::Batch batch;
+  batch.delete_collection(number);
+  batch.delete_meta(CatalogEntry::key(number));
+  batch.delete_meta("operation/" + std::to_string(number));
+  for (const auto& [name, vector] : vectors) {
+    batch.delete_meta(VectorField::segments_key(number, vector));
+  }
+  return store_->write(std::move(batch), true);
+}
+
 Result<bool> DatabaseImpl::delete_collection(const std::string& name) {
   Lock catalog_lock(catalog_mutex_);
   std::shared_ptr<CollectionImpl> target;
@@ -293,13 +325,18 @@ Result<bool> DatabaseImpl::delete_collection(const std::string& name) {
   }
   target->close_as_deleted();
   jobs_.cancel_collection(name);
-  storage::Batch batch;
-  batch.delete_collection(target->number());
-  batch.delete_meta(CatalogEntry::key(target->number()));
-  batch.delete_meta("operation/" + std::to_string(target->number()));
-  for (const std::string& key : target->segment_list_keys()) batch.delete_meta(key);
-  TESSERA_RETURN_IF_ERROR(store_->write(std::move(batch), true));
-  TESSERA_RETURN_IF_ERROR(storage::remove_all(directory_->segment_directory(target->number())));
+  if (Status status = remove_records(target->number(), target->vector_numbers()); !status.ok()) {
+    target->reopen();
+    Lock lock(mutex_);
+    collections_[name] = target;
+    return status;
+  }
+  // What stays of the files is removed at the next start.
+  const std::string files = directory_->segment_directory(target->number());
+  if (const Status status = storage::remove_all(files); !status.ok()) {
+    log::warn("the files of a deleted collection could not be removed",
+              {{"path", files}, {"error", status.message()}});
+  }
   return true;
 }
 

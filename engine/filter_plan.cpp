@@ -59,19 +59,28 @@ SlotEstimate CollectionImpl::estimate(const Filter& filter) const {
     }
   }
   if (filter.min_should) {
-    std::map<std::uint32_t, std::size_t> counts;
+    // Conditions that no index answers hold everywhere until they are looked at; those that one
+    // answers are counted by bitmaps: enough[j] are the slots that satisfy at least j so far.
+    std::size_t needed = filter.min_should->min_count;
+    std::vector<index::Bitmap> parts;
     for (const Condition& condition : filter.min_should->conditions) {
-      const SlotEstimate part = estimate(condition);
+      SlotEstimate part = estimate(condition);
       result.exact = result.exact && part.exact;
-      if (filter.min_should->min_count == 0) continue;
-      for (const std::uint32_t slot : part.slots) ++counts[slot];
-    }
-    if (filter.min_should->min_count > 0) {
-      index::Bitmap enough;
-      for (const auto& [slot, count] : counts) {
-        if (count >= filter.min_should->min_count) enough.add(slot);
+      if (part.exact) {
+        parts.push_back(std::move(part.slots));
+      } else if (needed > 0) {
+        --needed;
       }
-      result.slots &= enough;
+    }
+    if (needed > parts.size()) {
+      result.slots = {};
+    } else if (needed > 0) {
+      std::vector<index::Bitmap> enough(needed + 1);
+      enough[0] = result.slots;
+      for (const index::Bitmap& part : parts) {
+        for (std::size_t j = needed; j > 0; --j) enough[j] |= enough[j - 1] & part;
+      }
+      result.slots = std::move(enough[needed]);
     }
   }
   return result;

@@ -1,5 +1,8 @@
 #include "engine/payload_indexes.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "engine/payload.h"
 
 namespace tessera::engine {
@@ -23,6 +26,13 @@ bool holds(PayloadIndexType type, const MatchScalar& scalar) {
 
 index::PayloadValue value_of(const MatchScalar& scalar) {
   return std::visit([](const auto& value) { return index::PayloadValue(value); }, scalar);
+}
+
+/// Whether a number may be an integer that a double only comes near to.
+bool is_wide(const index::PayloadValue& value) {
+  constexpr double kExactIntegerMax = 9007199254740992;  // 2^53
+  const double* number = std::get_if<double>(&value);
+  return number != nullptr && std::abs(*number) >= kExactIntegerMax;
 }
 
 std::optional<SlotEstimate> equal_to_any(const PayloadIndexes::Field& field,
@@ -51,17 +61,28 @@ std::optional<SlotEstimate> in_number_range(const PayloadIndexes::Field& field,
 
 void PayloadIndexes::add(const PayloadPath& path, PayloadIndexType type,
                          std::optional<std::string> params_json) {
-  remove(path);
   Field field;
   field.path = path;
   field.type = type;
   field.params_json = std::move(params_json);
   field.index = index::PayloadIndex::create(type);
-  fields_.emplace(path.text, std::move(field));
+  put(std::move(field));
 }
 
-bool PayloadIndexes::remove(const PayloadPath& path) {
-  return std::erase_if(fields_, [&](const auto& entry) { return entry.second.path == path; }) > 0;
+void PayloadIndexes::put(Field field) {
+  (void)take(field.path);
+  std::string text = field.path.text;
+  fields_.insert_or_assign(std::move(text), std::move(field));
+}
+
+std::optional<PayloadIndexes::Field> PayloadIndexes::take(const PayloadPath& path) {
+  for (auto entry = fields_.begin(); entry != fields_.end(); ++entry) {
+    if (!(entry->second.path == path)) continue;
+    Field field = std::move(entry->second);
+    fields_.erase(entry);
+    return field;
+  }
+  return std::nullopt;
 }
 
 PayloadIndexes::Field* PayloadIndexes::find(const PayloadPath& path) {
@@ -92,6 +113,10 @@ Status PayloadIndexes::set_field(Field& field, std::uint32_t slot, std::string_v
       TESSERA_ASSIGN_OR_RETURN(const auto numbers,
                                extract_values(payload, field.path, PayloadIndexType::kFloat));
       if (numbers.size() != values.size()) field.irregular.add(slot);
+    }
+    if (field.type == PayloadIndexType::kFloat &&
+        std::any_of(values.begin(), values.end(), is_wide)) {
+      field.irregular.add(slot);
     }
   }
   field.index->set(slot, values);

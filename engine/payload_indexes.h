@@ -29,7 +29,8 @@ class PayloadIndexes {
     PayloadIndexType type = PayloadIndexType::kKeyword;
     std::optional<std::string> params_json;
     std::unique_ptr<index::PayloadIndex> index;
-    /// Slots whose numbers an integer index does not hold (floats): a range must look at them.
+    /// Slots with numbers that the index does not hold exactly (floats in an integer index,
+    /// integers beyond 2^53 in a float index): a range must look at them.
     index::Bitmap irregular;
   };
 
@@ -37,8 +38,10 @@ class PayloadIndexes {
   [[nodiscard]] const std::map<std::string, Field>& fields() const { return fields_; }
   /// Adds an empty index, in place of one of another type on the same path.
   void add(const PayloadPath& path, PayloadIndexType type, std::optional<std::string> params_json);
-  /// Whether there was one.
-  bool remove(const PayloadPath& path);
+  /// The index on a path, taken out; nothing if there is none.
+  std::optional<Field> take(const PayloadPath& path);
+  /// Puts an index in, in place of one on the same path.
+  void put(Field field);
 
   /// Takes the values of `payload` into every index; "" or "{}" takes the slot out of all.
   Status set(std::uint32_t slot, std::string_view payload);

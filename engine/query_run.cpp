@@ -254,9 +254,9 @@ Status QueryRun::fetch() {
     slots.push_back(found.hit.slot);
     records.emplace_back().id = collection_.slots_.id_of(found.hit.slot);
   }
-  TESSERA_ASSIGN_OR_RETURN(
-      const auto exists,
-      collection_.fill_records(slots, request_.with_payload, request_.with_vector, records));
+  TESSERA_ASSIGN_OR_RETURN(const auto exists,
+                           collection_.fill_records(slots, request_.with_payload,
+                                                    request_.with_vector, cancel_, records));
   for (std::size_t i = 0; i < slots.size(); ++i) {
     if (!exists[i]) continue;
     ScoredPoint& point = result_.points.emplace_back();

@@ -2,6 +2,7 @@
 
 #include <atomic>
 
+#include "base/cancel.h"
 #include "base/metrics.h"
 #include "config/settings.h"
 #include "storage/data_directory.h"
@@ -21,6 +22,8 @@ struct Shared {
   metrics::Registry& registry;
   /// Set by a write that was not synced; the flusher clears it.
   std::atomic<bool> has_unsynced_writes = false;
+  /// Cancelled when the daemon stops: for work that no request's token can end.
+  CancelToken stopping = {};
   /// Too little free disk: writes that need space are refused.
   std::atomic<bool> is_disk_full = false;
 };

@@ -186,6 +186,10 @@ Result<std::vector<std::shared_ptr<SealedSegment>>> VectorField::open_listed_seg
         directory_.segment_path(identity_.collection, identity_.number, number);
     auto segment = SealedSegment::open(path, expected);
     if (segment.has_error()) {
+      // Out of memory or descriptors, say: the file may be good.
+      const bool is_file_bad =
+          segment.error().code() == Code::kCorrupt || segment.error().code() == Code::kNotFound;
+      if (!is_file_bad) return segment.error();
       ++*damaged_file_count;
       log::warn("an index file cannot be used; it will be rebuilt from the store",
                 {{"collection", identity_.collection_name},
@@ -216,6 +220,9 @@ Status VectorField::load(std::size_t* damaged_file_count) {
   std::vector<std::uint64_t> versions;  // By slot: the store's word on which row is current.
   TESSERA_RETURN_IF_ERROR(store_.visit_rows(identity_.collection, identity_.number,
                                             [&](std::uint32_t slot, std::uint64_t version) {
+                                              // A write that was answered with an error may still
+                                              // be in the log: a row without its point is not one.
+                                              if (!slots_.live().contains(slot)) return true;
                                               if (slot >= versions.size())
                                                 versions.resize(slot + 1, kNoVersion);
                                               versions[slot] = version;

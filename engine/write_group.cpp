@@ -27,9 +27,9 @@ std::optional<std::uint32_t> WriteGroup::slot_of(const PointId& id) const {
 Result<std::vector<PointId>> WriteGroup::ids_of(const PointSelector& selector) const {
   if (const auto* ids = std::get_if<std::vector<PointId>>(&selector)) return *ids;
   // A filter begins its group, so that memory holds everything before it.
-  CancelToken never;
+  const CancelToken& stopping = collection_.shared_.stopping;
   TESSERA_ASSIGN_OR_RETURN(const index::Bitmap slots,
-                           collection_.matching_slots(std::get<Filter>(selector), never));
+                           collection_.matching_slots(std::get<Filter>(selector), stopping));
   std::vector<PointId> ids;
   ids.reserve(slots.cardinality());
   for (const std::uint32_t slot : slots) ids.push_back(collection_.slots_.id_of(slot));
@@ -39,18 +39,18 @@ Result<std::vector<PointId>> WriteGroup::ids_of(const PointSelector& selector) c
 void WriteGroup::plan_upsert_point(PointInput& point, std::uint64_t operation_id) {
   const storage::CollectionNumber number = collection_.number_;
   std::optional<std::uint32_t> slot = slot_of(point.id);
-  const bool is_new = !slot;
-  if (is_new) slot = collection_.next_slot_++;
+  if (!slot) slot = collection_.next_slot_++;
   planned_slots_[point.id] = slot;
 
   batch_.put_point(number, point.id, {*slot, operation_id});
+  // What is not given is deleted from a new slot too: a write that failed may have left it there.
   for (const auto& [name, field] : collection_.fields_) {
     const auto given = std::find_if(point.vectors.begin(), point.vectors.end(),
                                     [&](const auto& entry) { return entry.first == name; });
     const storage::VectorNumber vector = field.vectors->identity().number;
     if (given != point.vectors.end()) {
       batch_.put_vector(number, vector, *slot, operation_id, given->second);
-    } else if (!is_new) {
+    } else {
       batch_.delete_vector(number, vector, *slot);
     }
   }
@@ -58,7 +58,7 @@ void WriteGroup::plan_upsert_point(PointInput& point, std::uint64_t operation_id
   const bool has_payload = !payload.empty() && payload != "{}";
   if (has_payload) {
     batch_.put_payload(number, *slot, payload);
-  } else if (!is_new) {
+  } else {
     batch_.delete_payload(number, *slot);
   }
   planned_payloads_[*slot] = has_payload ? payload : kNoPayload;
@@ -71,7 +71,13 @@ Status WriteGroup::plan_upsert(UpsertPoints& upsert, std::uint64_t operation_id)
   if (upsert.points.size() > ~std::uint32_t{0} - std::size_t{collection_.next_slot_}) {
     return {Code::kResourceExhausted, "the collection has used all of its 2^32 point slots"};
   }
-  for (PointInput& point : upsert.points) plan_upsert_point(point, operation_id);
+  // Two rows of one slot and one operation could not be told apart after a restart: of equal ids in
+  // a request only the last counts.
+  std::unordered_map<PointId, std::size_t> last;
+  for (std::size_t i = 0; i < upsert.points.size(); ++i) last[upsert.points[i].id] = i;
+  for (std::size_t i = 0; i < upsert.points.size(); ++i) {
+    if (last[upsert.points[i].id] == i) plan_upsert_point(upsert.points[i], operation_id);
+  }
   return {};
 }
 
