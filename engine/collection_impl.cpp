@@ -93,11 +93,12 @@ Status CollectionImpl::load_payload_indexes() {
   Lock lock(state_mutex_);
   if (indexes_.empty()) return {};
   Status indexed;
-  TESSERA_RETURN_IF_ERROR(
-      shared_.store.visit_payloads(number_, [&](std::uint32_t slot, std::string_view payload) {
-        indexed = indexes_.set(slot, payload);
-        return indexed.ok();
-      }));
+  const auto set = [&](std::uint32_t slot, std::string_view payload)
+                       TESSERA_REQUIRES(state_mutex_) {
+                         indexed = indexes_.set(slot, payload);
+                         return indexed.ok();
+                       };
+  TESSERA_RETURN_IF_ERROR(shared_.store.visit_payloads(number_, set));
   return indexed;
 }
 
