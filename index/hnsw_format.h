@@ -10,7 +10,7 @@
 
 namespace tessera::index {
 
-/// The stored form of a graph; the layout is described in docs/formats-index.md.
+/// The stored form of a graph; the layout is described in docs/formats.md.
 /// `m` is written so that a file is not taken for a graph built with another one.
 Status save_graph(const HnswGraph& graph, std::uint32_t m, std::size_t row_count, ByteSink& sink);
 

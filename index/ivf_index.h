@@ -11,7 +11,7 @@
 namespace tessera::index {
 
 /// An inverted file: rows in lists by their nearest centroid, scored by their codes, the best
-/// re-ranked by the rows themselves. The stored form is described in docs/formats-ivf.md.
+/// re-ranked by the rows themselves. The stored form is described in docs/formats.md.
 /// Thread rule: immutable after build.
 class IvfIndex final : public AnnIndex {
  public:
