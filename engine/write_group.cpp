@@ -45,8 +45,9 @@ void WriteGroup::plan_upsert_point(PointInput& point, std::uint64_t operation_id
   batch_.put_point(number, point.id, {*slot, operation_id});
   // What is not given is deleted from a new slot too: a write that failed may have left it there.
   for (const auto& [name, field] : collection_.fields_) {
-    const auto given = std::find_if(point.vectors.begin(), point.vectors.end(),
-                                    [&](const auto& entry) { return entry.first == name; });
+    const auto given =
+        std::find_if(point.vectors.begin(), point.vectors.end(),
+                     [&name = name](const auto& entry) { return entry.first == name; });
     const storage::VectorNumber vector = field.vectors->identity().number;
     if (given != point.vectors.end()) {
       batch_.put_vector(number, vector, *slot, operation_id, given->second);
