@@ -4,6 +4,8 @@
 #include <charconv>
 #include <thread>
 
+#include <malloc.h>
+
 #include "base/log.h"
 #include "engine/jobs.h"
 #include "engine/payload.h"
@@ -13,6 +15,14 @@ namespace tessera::engine {
 namespace {
 
 constexpr std::chrono::seconds kBuildRetryAfter{10};
+
+/// A build takes and frees much memory in many pieces, which the allocator would keep.
+void return_freed_memory() {
+#if defined(__GLIBC__)
+  (void)::malloc_trim(0);
+#endif
+}
+
 constexpr std::chrono::milliseconds kBuildPollInterval{20};
 
 }  // namespace
@@ -293,6 +303,7 @@ void CollectionImpl::maintain(const MaintenanceRules& rules) {
           context.report(0, plan->row_count);
           return vectors.build(*plan, spec, control);
         });
+    return_freed_memory();
     // A full disk, say, is not cured by trying again at once.
     if (!status.ok())
       field.next_build_attempt = std::chrono::steady_clock::now() + kBuildRetryAfter;

@@ -152,8 +152,9 @@ class VectorField {
 
   void scan(const Segment& segment, const FieldSearch& search, class TopK& top,
             FieldSearchStats& stats, Status& status) const;
-  Status search_sealed(const SealedSegment& segment, const FieldSearch& search, class TopK& top,
-                       FieldSearchStats& stats) const;
+  /// `live_share`: of the field's live rows, those that are in this segment.
+  Status search_sealed(const SealedSegment& segment, const FieldSearch& search, double live_share,
+                       class TopK& top, FieldSearchStats& stats) const;
 
   // Constant after construction.
   const Identity identity_;

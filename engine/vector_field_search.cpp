@@ -24,11 +24,12 @@ index::RowFilter row_filter(const Segment& segment, const std::uint32_t* slots,
 /// Whether computing every allowed row's distance is cheaper than walking the index. A walk
 /// computes about ef * m distances when everything is allowed and 1/selectivity times as many under
 /// a filter, each a cache miss; a scan touches every row's bit and reads allowed rows in order.
-bool is_scan_cheaper(const SealedSegment& segment, const FieldSearch& search) {
+bool is_scan_cheaper(const SealedSegment& segment, const FieldSearch& search, double live_share) {
   const auto rows = static_cast<double>(segment.row_count());
   const double live = std::max<double>(1, static_cast<double>(segment.live_row_count()));
-  const double matches =
-      search.allowed == nullptr ? live : std::min(live, static_cast<double>(search.allowed_count));
+  // Where in the collection the allowed rows are is not known; each segment gets its share of them.
+  const double allowed = static_cast<double>(search.allowed_count) * live_share;
+  const double matches = search.allowed == nullptr ? live : std::clamp(allowed, 1.0, live);
   if (matches <= static_cast<double>(search.k)) return true;
   const index::IndexSpec& spec = segment.index()->spec();
   const double ef = static_cast<double>(std::max(search.k, search.ef.value_or(spec.ef_construct)));
@@ -36,6 +37,13 @@ bool is_scan_cheaper(const SealedSegment& segment, const FieldSearch& search) {
   const double walk_cost = kRandomAccessFactor * ef * spec.m * (rows / matches);
   const double scan_cost = matches + rows / kRowsTestedPerDistance;
   return scan_cost <= walk_cost;
+}
+
+std::size_t live_row_count(const FieldView& view) {
+  std::size_t total = view.growing->live_row_count();
+  for (const auto& segment : view.sealed) total += segment->live_row_count();
+  for (const auto& segment : view.frozen) total += segment->live_row_count();
+  return total;
 }
 
 }  // namespace
@@ -82,10 +90,10 @@ void VectorField::scan(const Segment& segment, const FieldSearch& search, TopK& 
 }
 
 Status VectorField::search_sealed(const SealedSegment& segment, const FieldSearch& search,
-                                  TopK& top, FieldSearchStats& stats) const {
+                                  double live_share, TopK& top, FieldSearchStats& stats) const {
   Status status;
   const bool is_flat = segment.index()->spec().type == IndexType::kFlat;
-  if (search.exact || is_flat || is_scan_cheaper(segment, search)) {
+  if (search.exact || is_flat || is_scan_cheaper(segment, search, live_share)) {
     scan(segment, search, top, stats, status);
     return status;
   }
@@ -123,10 +131,13 @@ Status VectorField::search(const FieldView& view, const FieldSearch& search,
   if (search.k == 0) return {};
   TopK top(search.k, slots_);
   Status status;
+  const double live_rows = static_cast<double>(live_row_count(view));
   for (const auto& segment : view.sealed) {
     if (segment->row_count() == 0) continue;
     ++stats.segment_count;
-    TESSERA_RETURN_IF_ERROR(search_sealed(*segment, search, top, stats));
+    const double live_share =
+        static_cast<double>(segment->live_row_count()) / std::max(1.0, live_rows);
+    TESSERA_RETURN_IF_ERROR(search_sealed(*segment, search, live_share, top, stats));
   }
   std::vector<SlotHit> sealed_hits = top.take();
 
