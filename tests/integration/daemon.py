@@ -17,6 +17,12 @@ DATA = pathlib.Path(os.environ.get(
     "TESSERA_DATA_DIR", pathlib.Path(__file__).parents[2] / ".." / "shared" / "data"))
 
 
+def inherited_environment():
+    """Without the variables that steer tests: the daemon takes none that is not a setting's."""
+    return {name: value for name, value in os.environ.items()
+            if not name.startswith("TESSERA_") or name == "TESSERA_CPU"}
+
+
 class Daemon:
     """One tesserad process. `folder` holds its data and its log; restart() keeps both."""
 
@@ -38,7 +44,7 @@ class Daemon:
             command += ["--set", setting]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log,
-                                            env={**os.environ, **self.environment})
+                                            env={**inherited_environment(), **self.environment})
         deadline = time.monotonic() + wait_s
         while not port_file.exists() or not port_file.read_text().strip():
             if self.process.poll() is not None:
