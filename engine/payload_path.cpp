@@ -1,5 +1,7 @@
 #include <charconv>
 
+#include <simdjson.h>
+
 #include "engine/payload.h"
 
 namespace tessera::engine {
@@ -19,6 +21,10 @@ class PathParser {
 
   Result<PayloadPath> parse() {
     if (text_.size() > kPathBytesMax) return failure("it is longer than 4096 bytes");
+    // A key that is not UTF-8 could be put into a payload, which could then not be written.
+    if (!simdjson::validate_utf8(text_)) {
+      return Status(Code::kInvalidArgument, "Invalid payload path: it is not valid UTF-8");
+    }
     path_.text = std::string(text_);
     TESSERA_RETURN_IF_ERROR(parse_key());
     while (at_ < text_.size()) {

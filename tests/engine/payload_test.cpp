@@ -67,6 +67,16 @@ TEST_CASE("payload path: what is no path is refused with the path in the message
   }
 }
 
+TEST_CASE("payload path: a key that is not UTF-8 is refused, not merged into a payload",
+          "[fuzz-regression]") {
+  for (const char* text : {"a.b516o\xE9", "\"\xC3\x28\"", "\xFF[0]"}) {
+    const auto parsed = parse_payload_path(text);
+    REQUIRE(parsed.has_error());
+    CHECK(parsed.error().code() == Code::kInvalidArgument);
+  }
+  CHECK(merge_payload("{}", R"({"x":1})", path("\xC3\xA9")).value() == "{\"\xC3\xA9\":{\"x\":1}}");
+}
+
 TEST_CASE("extract_values: an index holds the values of its type, array elements one by one") {
   using index::PayloadIndexType;
   using index::PayloadValue;
