@@ -36,6 +36,7 @@ class Run {
     settings_.storage.path = directory_.path() + "/data";
     settings_.storage.free_bytes_min = 0;
     settings_.index.build_thread_count = 1;
+    settings_.index.build_idle_ms = 0;  // Indexes are built, merged and vacuumed all the time.
     open();
     CollectionConfig config;
     config.vectors["a"] = {kDim, Metric::kEuclid, {}, {}, {}};

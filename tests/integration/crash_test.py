@@ -79,7 +79,9 @@ def close_to(values, number):
 
 
 class Crash(DaemonTest):
-    # Small thresholds, so that indexes are built, merged and published all the time.
+    # With small thresholds below, indexes are built, merged and published all the time.
+    settings = ("index.build_idle_ms=0",)
+
     def test_acknowledged_writes_survive_kill_9(self):
         seed = int(os.environ.get("TESSERA_SEED", time.time_ns() % 1_000_000))
         print(f"seed {seed} (TESSERA_SEED repeats it), {CYCLES} cycles")
