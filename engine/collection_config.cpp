@@ -23,52 +23,21 @@ void get(const json& object, const char* name, std::optional<T>& value) {
   if (const auto found = object.find(name); found != object.end()) value = found->get<T>();
 }
 
-json encode(const HnswConfig& hnsw) {
+/// The members of a settings struct as an object: only those that are set.
+template <class Config>
+json encode_members(const Config& config) {
   json object = json::object();
-  put(object, "m", hnsw.m);
-  put(object, "ef_construct", hnsw.ef_construct);
-  put(object, "full_scan_threshold", hnsw.full_scan_threshold);
-  put(object, "max_indexing_threads", hnsw.max_indexing_threads);
-  put(object, "on_disk", hnsw.on_disk);
-  put(object, "payload_m", hnsw.payload_m);
+  for_each_member<Config>(
+      [&](const char* name, auto member) { put(object, name, config.*member); });
   return object;
 }
 
-HnswConfig decode_hnsw(const json& object) {
-  HnswConfig hnsw;
-  get(object, "m", hnsw.m);
-  get(object, "ef_construct", hnsw.ef_construct);
-  get(object, "full_scan_threshold", hnsw.full_scan_threshold);
-  get(object, "max_indexing_threads", hnsw.max_indexing_threads);
-  get(object, "on_disk", hnsw.on_disk);
-  get(object, "payload_m", hnsw.payload_m);
-  return hnsw;
-}
-
-json encode(const OptimizersConfig& optimizers) {
-  json object = json::object();
-  put(object, "deleted_threshold", optimizers.deleted_threshold);
-  put(object, "vacuum_min_vector_number", optimizers.vacuum_min_vector_number);
-  put(object, "default_segment_number", optimizers.default_segment_number);
-  put(object, "max_segment_size", optimizers.max_segment_size);
-  put(object, "memmap_threshold", optimizers.memmap_threshold);
-  put(object, "indexing_threshold", optimizers.indexing_threshold);
-  put(object, "flush_interval_sec", optimizers.flush_interval_sec);
-  put(object, "max_optimization_threads", optimizers.max_optimization_threads);
-  return object;
-}
-
-OptimizersConfig decode_optimizers(const json& object) {
-  OptimizersConfig optimizers;
-  get(object, "deleted_threshold", optimizers.deleted_threshold);
-  get(object, "vacuum_min_vector_number", optimizers.vacuum_min_vector_number);
-  get(object, "default_segment_number", optimizers.default_segment_number);
-  get(object, "max_segment_size", optimizers.max_segment_size);
-  get(object, "memmap_threshold", optimizers.memmap_threshold);
-  get(object, "indexing_threshold", optimizers.indexing_threshold);
-  get(object, "flush_interval_sec", optimizers.flush_interval_sec);
-  get(object, "max_optimization_threads", optimizers.max_optimization_threads);
-  return optimizers;
+template <class Config>
+Config decode_members(const json& object) {
+  Config config;
+  for_each_member<Config>(
+      [&](const char* name, auto member) { get(object, name, config.*member); });
+  return config;
 }
 
 json encode(const IndexConfig& index) {
@@ -101,7 +70,7 @@ IndexConfig decode_index(const json& object) {
 
 json encode_vector(const VectorConfig& vector) {
   json object = {{"dim", vector.dim}, {"metric", static_cast<unsigned>(vector.metric)}};
-  if (vector.hnsw) object["hnsw"] = encode(*vector.hnsw);
+  if (vector.hnsw) object["hnsw"] = encode_members(*vector.hnsw);
   if (vector.index) object["index"] = encode(*vector.index);
   put(object, "on_disk", vector.on_disk);
   return object;
@@ -113,7 +82,7 @@ VectorConfig decode_vector(const json& object) {
   if (vector.dim == 0 || vector.dim > kDimMax) throw std::runtime_error("dim is out of range");
   vector.metric = checked_enum(object.at("metric"), Metric::kManhattan, "metric");
   if (const auto found = object.find("hnsw"); found != object.end())
-    vector.hnsw = decode_hnsw(*found);
+    vector.hnsw = decode_members<HnswConfig>(*found);
   if (const auto found = object.find("index"); found != object.end()) {
     vector.index = decode_index(*found);
   }
@@ -123,19 +92,15 @@ VectorConfig decode_vector(const json& object) {
 
 json encode_document(const CollectionConfig& config) {
   json object = {{"vectors", json::object()},
-                 {"hnsw", encode(config.hnsw)},
-                 {"optimizers", encode(config.optimizers)},
+                 {"hnsw", encode_members(config.hnsw)},
+                 {"optimizers", encode_members(config.optimizers)},
                  {"shard_number", config.shard_number},
                  {"replication_factor", config.replication_factor},
                  {"write_consistency_factor", config.write_consistency_factor},
                  {"on_disk_payload", config.on_disk_payload}};
   for (const auto& [name, vector] : config.vectors) object["vectors"][name] = encode_vector(vector);
   put(object, "metadata", config.metadata_json);
-  json wal = json::object();
-  put(wal, "wal_capacity_mb", config.wal.wal_capacity_mb);
-  put(wal, "wal_segments_ahead", config.wal.wal_segments_ahead);
-  put(wal, "wal_retain_closed", config.wal.wal_retain_closed);
-  object["wal"] = wal;
+  object["wal"] = encode_members(config.wal);
   return object;
 }
 
@@ -144,16 +109,14 @@ CollectionConfig decode_document(const json& object) {
   for (const auto& [name, vector] : object.at("vectors").items()) {
     config.vectors[name] = decode_vector(vector);
   }
-  config.hnsw = decode_hnsw(object.at("hnsw"));
-  config.optimizers = decode_optimizers(object.at("optimizers"));
+  config.hnsw = decode_members<HnswConfig>(object.at("hnsw"));
+  config.optimizers = decode_members<OptimizersConfig>(object.at("optimizers"));
   config.shard_number = object.at("shard_number").get<std::uint32_t>();
   config.replication_factor = object.at("replication_factor").get<std::uint32_t>();
   config.write_consistency_factor = object.at("write_consistency_factor").get<std::uint32_t>();
   config.on_disk_payload = object.at("on_disk_payload").get<bool>();
   get(object, "metadata", config.metadata_json);
-  get(object.at("wal"), "wal_capacity_mb", config.wal.wal_capacity_mb);
-  get(object.at("wal"), "wal_segments_ahead", config.wal.wal_segments_ahead);
-  get(object.at("wal"), "wal_retain_closed", config.wal.wal_retain_closed);
+  config.wal = decode_members<WalConfig>(object.at("wal"));
   return config;
 }
 

@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "base/metric.h"
@@ -50,6 +51,35 @@ struct WalConfig {
   std::optional<std::uint64_t> wal_retain_closed;
   bool operator==(const WalConfig&) const = default;
 };
+
+/// Calls visit(name, pointer to member) for every member of HnswConfig, OptimizersConfig or
+/// WalConfig; the name is the dialect's. What stores, reads or merges these settings goes through
+/// it.
+template <class Config, class Visit>
+void for_each_member(Visit visit) {
+  if constexpr (std::is_same_v<Config, HnswConfig>) {
+    visit("m", &Config::m);
+    visit("ef_construct", &Config::ef_construct);
+    visit("full_scan_threshold", &Config::full_scan_threshold);
+    visit("max_indexing_threads", &Config::max_indexing_threads);
+    visit("on_disk", &Config::on_disk);
+    visit("payload_m", &Config::payload_m);
+  } else if constexpr (std::is_same_v<Config, OptimizersConfig>) {
+    visit("deleted_threshold", &Config::deleted_threshold);
+    visit("vacuum_min_vector_number", &Config::vacuum_min_vector_number);
+    visit("default_segment_number", &Config::default_segment_number);
+    visit("max_segment_size", &Config::max_segment_size);
+    visit("memmap_threshold", &Config::memmap_threshold);
+    visit("indexing_threshold", &Config::indexing_threshold);
+    visit("flush_interval_sec", &Config::flush_interval_sec);
+    visit("max_optimization_threads", &Config::max_optimization_threads);
+  } else {
+    static_assert(std::is_same_v<Config, WalConfig>);
+    visit("wal_capacity_mb", &Config::wal_capacity_mb);
+    visit("wal_segments_ahead", &Config::wal_segments_ahead);
+    visit("wal_retain_closed", &Config::wal_retain_closed);
+  }
+}
 
 /// The `index` setting of a vector (ours, beside hnsw_config).
 struct IndexConfig {

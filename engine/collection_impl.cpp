@@ -193,31 +193,17 @@ void take(std::optional<T>& target, const std::optional<T>& change) {
   if (change) target = change;
 }
 
-void merge_hnsw(HnswConfig& target, const HnswConfig& changes) {
-  take(target.m, changes.m);
-  take(target.ef_construct, changes.ef_construct);
-  take(target.full_scan_threshold, changes.full_scan_threshold);
-  take(target.max_indexing_threads, changes.max_indexing_threads);
-  take(target.on_disk, changes.on_disk);
-  take(target.payload_m, changes.payload_m);
-}
-
-void merge_optimizers(OptimizersConfig& target, const OptimizersConfig& changes) {
-  take(target.deleted_threshold, changes.deleted_threshold);
-  take(target.vacuum_min_vector_number, changes.vacuum_min_vector_number);
-  take(target.default_segment_number, changes.default_segment_number);
-  take(target.max_segment_size, changes.max_segment_size);
-  take(target.memmap_threshold, changes.memmap_threshold);
-  take(target.indexing_threshold, changes.indexing_threshold);
-  take(target.flush_interval_sec, changes.flush_interval_sec);
-  take(target.max_optimization_threads, changes.max_optimization_threads);
+/// Members that are set in `changes` replace those of `target`.
+template <class Config>
+void merge(Config& target, const Config& changes) {
+  for_each_member<Config>([&](const char*, auto member) { take(target.*member, changes.*member); });
 }
 
 void apply_reindex(VectorConfig& vector, const ReindexRequest& request) {
   take(vector.index, request.index);
   if (!request.hnsw) return;
   if (!vector.hnsw) vector.hnsw.emplace();
-  merge_hnsw(*vector.hnsw, *request.hnsw);
+  merge(*vector.hnsw, *request.hnsw);
 }
 
 }  // namespace
@@ -231,14 +217,14 @@ Status CollectionImpl::update_config(const CollectionConfig& changes) {
   {
     Lock lock(config_mutex_);
     before = config_;
-    merge_hnsw(config_.hnsw, changes.hnsw);
-    merge_optimizers(config_.optimizers, changes.optimizers);
+    merge(config_.hnsw, changes.hnsw);
+    merge(config_.optimizers, changes.optimizers);
     if (changes.metadata_json) config_.metadata_json = changes.metadata_json;
     for (const auto& [name, vector] : changes.vectors) {
       VectorConfig& target = config_.vectors.at(name);
       if (vector.hnsw) {
         if (!target.hnsw) target.hnsw.emplace();
-        merge_hnsw(*target.hnsw, *vector.hnsw);
+        merge(*target.hnsw, *vector.hnsw);
       }
       take(target.on_disk, vector.on_disk);
     }
