@@ -115,6 +115,8 @@ void Jobs::execute(const std::shared_ptr<Job>& job, const Work& work) {
                                            {"collection", job->description.collection},
                                            {"error", status.to_string()}});
   }
+  // Progress comes in steps; what is done is done.
+  if (status.ok()) job->context.report(job->context.total(), job->context.total());
   Lock lock(mutex_);
   finish(*job, status);
 }
