@@ -83,7 +83,7 @@ class Queries(DaemonTest):
         self.assertEqual(len(set(answer)), len(expected), note)
         self.assertTrue(set(answer) <= set(ids.tolist()), note)
         np.testing.assert_allclose(scores(metric, self.vectors[np.array(answer, dtype=int)], query),
-                                   value, rtol=1e-4, atol=1e-5, err_msg=str(note))
+                                   value, rtol=5e-6, atol=2e-6, err_msg=str(note))
 
     def found(self, **body):
         return [hit["id"] for hit in self.client.query("q", body)["points"]]
