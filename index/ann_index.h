@@ -23,6 +23,16 @@ enum class IndexType : std::uint8_t { kFlat = 0, kHnsw = 1, kIvfFlat = 2, kIvfSq
 const char* index_type_name(IndexType type);
 Result<IndexType> parse_index_type(std::string_view name);
 
+/// A compressed form of the rows that is kept in memory beside them and compared in their place
+/// while candidates are looked for. Stored on disk: never renumber.
+enum class CodeType : std::uint8_t {
+  kNone = 0,    ///< The rows themselves are compared.
+  kSq8 = 1,     ///< A byte a value.
+  kSq4 = 2,     ///< Four bits a value.
+  kBinary = 3,  ///< A bit a value: its sign, relative to the mean.
+  kPq = 4,      ///< A byte for each of pq_segment_count parts of the row.
+};
+
 /// What to build. Zero means "choose from the data".
 struct IndexSpec {
   IndexType type = IndexType::kHnsw;
@@ -30,7 +40,9 @@ struct IndexSpec {
   std::uint32_t ef_construct = 100;    ///< HNSW: candidates kept while inserting.
   std::uint32_t list_count = 0;        ///< IVF: inverted lists; 0: about 4 sqrt(rows).
   std::uint32_t probe_count = 0;       ///< IVF: lists visited by default; 0: chosen when built.
-  std::uint32_t pq_segment_count = 0;  ///< IVF-PQ: bytes a code; 0: about dim / 4, dividing dim.
+  std::uint32_t pq_segment_count = 0;  ///< PQ: bytes a code; 0: about dim / 4, dividing dim.
+  CodeType codes = CodeType::kSq8;     ///< HNSW and flat: what is compared first.
+  float code_quantile = 1;             ///< kSq8: share of the values inside the codes' range.
   std::uint64_t seed = 42;
   bool operator==(const IndexSpec&) const = default;
 };
@@ -74,6 +86,10 @@ struct SearchOptions {
   std::size_t k = 10;
   std::size_t ef = 0;  ///< HNSW: candidates kept; 0: max(k, ef_construct). At least k is used.
   std::size_t probe_count = 0;  ///< IVF: lists visited; 0: the index's default.
+  bool ignore_codes = false;    ///< Compare rows, not codes, from the beginning.
+  bool rescore = true;          ///< False: order and distances are what the codes say.
+  double oversampling = 1;      ///< So many times k candidates are kept for the exact re-ranking.
+  std::size_t prefix_dim = 0;   ///< Candidates by so many first values only; 0: all of them.
   const CancelToken* cancel = nullptr;
 };
 
