@@ -23,10 +23,41 @@ struct MetricKernels {
                 std::size_t row_count, std::size_t dim, float* out) = nullptr;
 };
 
+/// Kernels over rows of small codes. The results are exact integers, the same on every level.
+///
+/// A row has `stride` bytes, a multiple of 64, padded with zeros as the query is; row i begins at
+/// codes + i * stride. Rows that begin on cache lines are read fastest; the query need not be
+/// aligned. A sum has to fit into 32 bits, which any row of at most 65,536 values does.
+/// The `_at` forms give the rows of `row_ids`, ask the memory for rows ahead of their use, and are
+/// for rows scattered over memory; the others are for rows one after the other.
+struct CodeKernels {
+  template <class Query>
+  using Rows = void (*)(const Query* query, const std::uint8_t* codes, std::size_t stride,
+                        std::size_t row_count, std::int32_t* out);
+  template <class Query>
+  using RowsAt = void (*)(const Query* query, const std::uint8_t* codes, std::size_t stride,
+                          const std::uint32_t* row_ids, std::size_t row_count, std::int32_t* out);
+
+  /// out[i] = sum of query[d] * code[d], for all d < stride.
+  Rows<std::int8_t> dot_u8 = nullptr;
+  RowsAt<std::int8_t> dot_u8_at = nullptr;
+  /// out[i] = sum of |query[d] - code[d]|.
+  Rows<std::uint8_t> sad_u8 = nullptr;
+  RowsAt<std::uint8_t> sad_u8_at = nullptr;
+  /// As dot_u8 with two 4-bit codes a byte: in byte b of 64-byte block k, the low bits are value
+  /// 128 k + b and the high bits value 128 k + 64 + b. The query has 2 * stride values in order.
+  Rows<std::int8_t> dot_u4 = nullptr;
+  RowsAt<std::int8_t> dot_u4_at = nullptr;
+  /// out[i] = number of bits in which query and row differ.
+  Rows<std::uint8_t> hamming = nullptr;
+  RowsAt<std::uint8_t> hamming_at = nullptr;
+};
+
 /// All kernels of one instruction set. Thread rule: immutable, lives for the whole process.
 struct KernelTable {
   const char* level = nullptr;  ///< As cpu_level().
   MetricKernels l2, inner_product, l1;
+  CodeKernels codes = {};
 
   [[nodiscard]] const MetricKernels& of(Metric metric) const {
     switch (metric) {
@@ -45,7 +76,8 @@ struct KernelTable {
 /// The table of the instruction set in use: chosen at the first call, kept for good.
 const KernelTable& kernels();
 
-/// Every table this CPU can run, best first.
+/// Every table this CPU can run, best first. Two tables may have the same level, where the CPU has
+/// instructions that others of the level lack.
 const std::vector<const KernelTable*>& supported_kernels();
 
 /// What TESSERA_CPU = `wanted` selects: the best table of at most that level; the best of all for

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "index/kernel_table.h"
+#include "index/kernels_codes.h"
 
 // This file compiles itself once for each instruction set. SSE4 and the newest AVX-512 extensions
 // add nothing to these loops; SVE has vectors of unknown size, which the tables do not need yet.
@@ -175,8 +176,11 @@ constexpr MetricKernels metric_kernels() {
 #else
 #define TESSERA_LEVEL "baseline"
 #endif
-constexpr KernelTable kTable = {TESSERA_LEVEL, metric_kernels<SquaredDifference>(),
-                                metric_kernels<Product>(), metric_kernels<AbsoluteDifference>()};
+constexpr KernelTable kTable = {TESSERA_LEVEL,
+                                metric_kernels<SquaredDifference>(),
+                                metric_kernels<Product>(),
+                                metric_kernels<AbsoluteDifference>(),
+                                {}};
 #undef TESSERA_LEVEL
 #undef TESSERA_MASKED_LOAD_IS_SAFE
 
@@ -191,30 +195,56 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace tessera::index {
+namespace {
 
-const std::vector<const KernelTable*>& supported_kernels() {
-  static const std::vector<const KernelTable*> tables = [] {
-    std::vector<const KernelTable*> found;
-    const std::int64_t cpu = hwy::SupportedTargets();
-    // The static target is what the compiler may use anyway; it is the last resort.
+KernelTable with_codes(KernelTable table, const CodeKernels& codes) {
+  table.codes = codes;
+  return table;
+}
+
+std::vector<KernelTable> make_tables() {
+  std::vector<KernelTable> found;
+  const std::int64_t cpu = hwy::SupportedTargets();
+  // The static target is what the compiler may use anyway; it is the last resort.
 #if HWY_TARGETS & HWY_AVX3
-    if ((cpu & HWY_AVX3) != 0) found.push_back(N_AVX3::table());
+  if ((cpu & HWY_AVX3) != 0) {
+    if (const CodeKernels* codes = vnni_code_kernels()) {
+      found.push_back(with_codes(*N_AVX3::table(), *codes));
+    }
+    found.push_back(with_codes(*N_AVX3::table(), code_kernels_of(HWY_AVX3)));
+  }
 #endif
 #if HWY_TARGETS & HWY_AVX2
-    if ((cpu & HWY_AVX2) != 0) found.push_back(N_AVX2::table());
+  if ((cpu & HWY_AVX2) != 0) {
+    found.push_back(with_codes(*N_AVX2::table(), code_kernels_of(HWY_AVX2)));
+  }
 #endif
 #if HWY_TARGETS & HWY_NEON
-    if ((cpu & HWY_NEON) != 0) found.push_back(N_NEON::table());
+  if ((cpu & HWY_NEON) != 0) {
+    found.push_back(with_codes(*N_NEON::table(), code_kernels_of(HWY_NEON)));
+  }
 #endif
 #if HWY_TARGETS & HWY_SSSE3
-    if ((cpu & HWY_SSSE3) != 0) found.push_back(N_SSSE3::table());
+  if ((cpu & HWY_SSSE3) != 0) {
+    found.push_back(with_codes(*N_SSSE3::table(), code_kernels_of(HWY_SSSE3)));
+  }
 #endif
-    if (found.empty() || (HWY_STATIC_TARGET & (HWY_SCALAR | HWY_EMU128)) != 0) {
-      found.push_back(HWY_STATIC_DISPATCH(table)());
-    }
-    return found;
+  if (found.empty() || (HWY_STATIC_TARGET & (HWY_SCALAR | HWY_EMU128)) != 0) {
+    found.push_back(with_codes(*HWY_STATIC_DISPATCH(table)(), code_kernels_of(HWY_STATIC_TARGET)));
+  }
+  return found;
+}
+
+}  // namespace
+
+const std::vector<const KernelTable*>& supported_kernels() {
+  static const std::vector<KernelTable> tables = make_tables();
+  static const std::vector<const KernelTable*> pointers = [] {
+    std::vector<const KernelTable*> all;
+    for (const KernelTable& table : tables) all.push_back(&table);
+    return all;
   }();
-  return tables;
+  return pointers;
 }
 
 }  // namespace tessera::index

@@ -1,0 +1,330 @@
+#include "index/kernels_codes.h"
+
+#include <cstddef>
+#include <cstdint>
+
+// This file compiles itself once for each instruction set, and for AVX-512 once more with VNNI and
+// VPOPCNTDQ, which Highway does not name apart. SSE4 would add nothing.
+#if !defined(TESSERA_VNNI)
+#define HWY_DISABLED_TARGETS (HWY_SSE4 | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "index/kernels_codes.cpp"
+#endif
+#include <hwy/cache_control.h>
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#undef TESSERA_NAMESPACE
+#if defined(TESSERA_VNNI)
+#define TESSERA_NAMESPACE N_AVX3_VNNI
+HWY_PUSH_ATTRIBUTES(HWY_TARGET_STR ",avx512vnni,avx512vpopcntdq")
+#else
+#define TESSERA_NAMESPACE HWY_NAMESPACE
+HWY_BEFORE_NAMESPACE();
+#endif
+
+// Highway has no name for some x86 instructions; these say which width they have.
+#undef TESSERA_X86
+#if HWY_TARGET <= HWY_AVX3
+#define TESSERA_X86(name) _mm512_##name
+#elif HWY_TARGET == HWY_AVX2
+#define TESSERA_X86(name) _mm256_##name
+#elif HWY_TARGET == HWY_SSSE3
+#define TESSERA_X86(name) _mm_##name
+#endif
+
+namespace tessera::index::TESSERA_NAMESPACE {
+#if defined(TESSERA_X86) || HWY_TARGET == HWY_NEON
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+using Bytes = hn::ScalableTag<std::uint8_t>;
+using SignedBytes = hn::ScalableTag<std::int8_t>;
+using Shorts = hn::ScalableTag<std::int16_t>;
+using Ints = hn::ScalableTag<std::int32_t>;
+using Longs = hn::ScalableTag<std::uint64_t>;
+using ByteVector = hn::Vec<Bytes>;
+using SignedVector = hn::Vec<SignedBytes>;
+using ShortVector = hn::Vec<Shorts>;
+using IntVector = hn::Vec<Ints>;
+
+constexpr std::size_t kBlock = 64;
+constexpr std::size_t kStep = hn::MaxLanes(Bytes());
+static_assert(kBlock % kStep == 0);
+
+// Each operation sums over kStep bytes of a row into 32-bit lanes; how it spreads them over the
+// lanes is its own affair. `load` prepares what is the same for every row.
+
+/// sum + the sums of neighbouring products, without saturation.
+HWY_INLINE IntVector add_products(ShortVector a, ShortVector b, IntVector sum) {
+  IntVector second = hn::Zero(Ints());
+  sum = hn::ReorderWidenMulAccumulate(Ints(), a, b, sum, second);
+  return hn::Add(sum, second);
+}
+
+HWY_INLINE ByteVector load_bytes(const std::uint8_t* from) {
+  return hn::LoadU(Bytes(), from);
+}
+
+#if defined(TESSERA_VNNI)
+HWY_INLINE IntVector add_byte_products(ByteVector row, SignedVector query, IntVector sum) {
+  return IntVector{_mm512_dpbusd_epi32(sum.raw, row.raw, query.raw)};
+}
+#endif
+
+struct DotU8 {
+  using Query = std::int8_t;
+#if defined(TESSERA_VNNI)
+  SignedVector values;
+  static HWY_INLINE DotU8 load(const Query* query, std::size_t i) {
+    return {hn::LoadU(SignedBytes(), query + i)};
+  }
+  HWY_INLINE IntVector add(const std::uint8_t* row, IntVector sum) const {
+    return add_byte_products(load_bytes(row), values, sum);
+  }
+#else
+  // The 8-bit multiplication of older CPUs saturates: 16 bits it has to be.
+  ShortVector low, high;
+  static HWY_INLINE DotU8 load(const Query* query, std::size_t i) {
+    const hn::Rebind<std::int8_t, Shorts> half;
+    return {hn::PromoteTo(Shorts(), hn::LoadU(half, query + i)),
+            hn::PromoteTo(Shorts(), hn::LoadU(half, query + i + kStep / 2))};
+  }
+  HWY_INLINE IntVector add(const std::uint8_t* row, IntVector sum) const {
+    const hn::Rebind<std::uint8_t, Shorts> half;
+    sum = add_products(hn::PromoteTo(Shorts(), hn::LoadU(half, row)), low, sum);
+    return add_products(hn::PromoteTo(Shorts(), hn::LoadU(half, row + kStep / 2)), high, sum);
+  }
+#endif
+};
+
+struct SadU8 {
+  using Query = std::uint8_t;
+  ByteVector values;
+  static HWY_INLINE SadU8 load(const Query* query, std::size_t i) {
+    return {load_bytes(query + i)};
+  }
+  HWY_INLINE IntVector add(const std::uint8_t* row, IntVector sum) const {
+    const ByteVector codes = load_bytes(row);
+#if defined(TESSERA_X86)
+    return hn::Add(sum, IntVector{TESSERA_X86(sad_epu8)(codes.raw, values.raw)});
+#else
+    const ByteVector difference =
+        hn::Or(hn::SaturatedSub(codes, values), hn::SaturatedSub(values, codes));
+    return hn::Add(sum, hn::BitCast(Ints(), hn::SumsOf8(difference)));
+#endif
+  }
+};
+
+struct DotU4 {
+  using Query = std::int8_t;
+  SignedVector low, high;
+  static HWY_INLINE DotU4 load(const Query* query, std::size_t i) {
+    const Query* from = query + i / kBlock * (2 * kBlock) + i % kBlock;
+    return {hn::LoadU(SignedBytes(), from), hn::LoadU(SignedBytes(), from + kBlock)};
+  }
+  HWY_INLINE IntVector add(const std::uint8_t* row, IntVector sum) const {
+    const ByteVector codes = load_bytes(row);
+    const ByteVector low_codes = hn::And(codes, hn::Set(Bytes(), 15));
+    const ByteVector high_codes = hn::ShiftRight<4>(codes);
+#if defined(TESSERA_VNNI)
+    return add_byte_products(high_codes, high, add_byte_products(low_codes, low, sum));
+#elif defined(TESSERA_X86)
+    // Four products of at most 15 * 128 are far from where 16 bits saturate.
+    const ShortVector products =
+        hn::Add(ShortVector{TESSERA_X86(maddubs_epi16)(low_codes.raw, low.raw)},
+                ShortVector{TESSERA_X86(maddubs_epi16)(high_codes.raw, high.raw)});
+    return add_products(products, hn::Set(Shorts(), 1), sum);
+#else
+    return add_widened(high_codes, high, add_widened(low_codes, low, sum));
+#endif
+  }
+#if !defined(TESSERA_X86)
+  static HWY_INLINE IntVector add_widened(ByteVector row, SignedVector query, IntVector sum) {
+    const hn::Half<Bytes> half;
+    const hn::Half<SignedBytes> signed_half;
+    sum = add_products(hn::PromoteTo(Shorts(), hn::LowerHalf(half, row)),
+                       hn::PromoteTo(Shorts(), hn::LowerHalf(signed_half, query)), sum);
+    return add_products(hn::PromoteTo(Shorts(), hn::UpperHalf(half, row)),
+                        hn::PromoteTo(Shorts(), hn::UpperHalf(signed_half, query)), sum);
+  }
+#endif
+};
+
+struct Hamming {
+  using Query = std::uint8_t;
+  ByteVector values;
+  static HWY_INLINE Hamming load(const Query* query, std::size_t i) {
+    return {load_bytes(query + i)};
+  }
+  HWY_INLINE IntVector add(const std::uint8_t* row, IntVector sum) const {
+    const ByteVector different = hn::Xor(load_bytes(row), values);
+#if defined(TESSERA_VNNI)
+    const auto counts = hn::PopulationCount(hn::BitCast(Longs(), different));
+#else
+    const auto counts = hn::SumsOf8(hn::PopulationCount(different));
+#endif
+    return hn::Add(sum, hn::BitCast(Ints(), counts));
+  }
+};
+
+#if HWY_TARGET <= HWY_AVX3
+HWY_INLINE hn::Vec128<std::int32_t> fold(IntVector sum) {
+  const __m256i half =
+      _mm256_add_epi32(_mm512_castsi512_si256(sum.raw), _mm512_extracti64x4_epi64(sum.raw, 1));
+  return hn::Vec128<std::int32_t>{
+      _mm_add_epi32(_mm256_castsi256_si128(half), _mm256_extracti128_si256(half, 1))};
+}
+#elif HWY_TARGET == HWY_AVX2
+HWY_INLINE hn::Vec128<std::int32_t> fold(IntVector sum) {
+  return hn::Vec128<std::int32_t>{
+      _mm_add_epi32(_mm256_castsi256_si128(sum.raw), _mm256_extracti128_si256(sum.raw, 1))};
+}
+#else
+HWY_INLINE IntVector fold(IntVector sum) {
+  return sum;
+}
+#endif
+
+/// The totals of four sums: transposed within 128 bits, then folded.
+HWY_INLINE void store_totals(IntVector a, IntVector b, IntVector c, IntVector d,
+                             std::int32_t* out) {
+  const Ints ints;
+  const IntVector ab = hn::Add(hn::InterleaveLower(ints, a, b), hn::InterleaveUpper(ints, a, b));
+  const IntVector cd = hn::Add(hn::InterleaveLower(ints, c, d), hn::InterleaveUpper(ints, c, d));
+  const Longs longs;
+  const auto ab_pairs = hn::BitCast(longs, ab);
+  const auto cd_pairs = hn::BitCast(longs, cd);
+  const IntVector abcd = hn::Add(hn::BitCast(ints, hn::InterleaveLower(longs, ab_pairs, cd_pairs)),
+                                 hn::BitCast(ints, hn::InterleaveUpper(longs, ab_pairs, cd_pairs)));
+  hn::StoreU(fold(abcd), hn::Full128<std::int32_t>(), out);
+}
+
+/// Four rows at once: the query is loaded once for them, and their additions do not wait for each
+/// other.
+template <class Op>
+HWY_INLINE void four_rows(const typename Op::Query* query, const std::uint8_t* const (&rows)[4],
+                          std::size_t stride, std::int32_t* out) {
+  IntVector sum0 = hn::Zero(Ints()), sum1 = sum0, sum2 = sum0, sum3 = sum0;
+  for (std::size_t i = 0; i < stride; i += kStep) {
+    const Op op = Op::load(query, i);
+    sum0 = op.add(rows[0] + i, sum0);
+    sum1 = op.add(rows[1] + i, sum1);
+    sum2 = op.add(rows[2] + i, sum2);
+    sum3 = op.add(rows[3] + i, sum3);
+  }
+  store_totals(sum0, sum1, sum2, sum3, out);
+}
+
+template <class Op>
+HWY_INLINE std::int32_t one_row(const typename Op::Query* query, const std::uint8_t* row,
+                                std::size_t stride) {
+  IntVector even = hn::Zero(Ints()), odd = even;
+  std::size_t i = 0;
+  for (; i + 2 * kStep <= stride; i += 2 * kStep) {
+    even = Op::load(query, i).add(row + i, even);
+    odd = Op::load(query, i + kStep).add(row + i + kStep, odd);
+  }
+  if (i < stride) even = Op::load(query, i).add(row + i, even);
+  return hn::GetLane(hn::SumOfLanes(Ints(), hn::Add(even, odd)));
+}
+
+template <class Op>
+void rows(const typename Op::Query* query, const std::uint8_t* codes, std::size_t stride,
+          std::size_t row_count, std::int32_t* out) {
+  std::size_t i = 0;
+  for (; i + 4 <= row_count; i += 4) {
+    const std::uint8_t* first = codes + i * stride;
+    four_rows<Op>(query, {first, first + stride, first + 2 * stride, first + 3 * stride}, stride,
+                  out + i);
+  }
+  for (; i < row_count; ++i) out[i] = one_row<Op>(query, codes + i * stride, stride);
+}
+
+/// Asks for a row; the hardware follows the end of a very long one by itself.
+HWY_INLINE void prefetch_row(const std::uint8_t* row, std::size_t stride) {
+  constexpr std::size_t kBytesMax = 32 * kBlock;
+  const std::size_t count = stride < kBytesMax ? stride : kBytesMax;
+  for (std::size_t i = 0; i < count; i += kBlock) hwy::Prefetch(row + i);
+}
+
+template <class Op>
+void rows_at(const typename Op::Query* query, const std::uint8_t* codes, std::size_t stride,
+             const std::uint32_t* row_ids, std::size_t row_count, std::int32_t* out) {
+  // A row of few lines is used up sooner than memory answers.
+  const std::size_t ahead = stride <= 4 * kBlock ? 8 : 4;
+  std::size_t asked = 0;
+  const auto prefetch_until = [&](std::size_t end) {
+    for (; asked < end && asked < row_count; ++asked) {
+      prefetch_row(codes + row_ids[asked] * stride, stride);
+    }
+  };
+  std::size_t i = 0;
+  for (; i + 4 <= row_count; i += 4) {
+    prefetch_until(i + 4 + ahead);
+    four_rows<Op>(query,
+                  {codes + row_ids[i] * stride, codes + row_ids[i + 1] * stride,
+                   codes + row_ids[i + 2] * stride, codes + row_ids[i + 3] * stride},
+                  stride, out + i);
+  }
+  prefetch_until(row_count);
+  for (; i < row_count; ++i) out[i] = one_row<Op>(query, codes + row_ids[i] * stride, stride);
+}
+
+constexpr CodeKernels kKernels = {&rows<DotU8>, &rows_at<DotU8>, &rows<SadU8>,   &rows_at<SadU8>,
+                                  &rows<DotU4>, &rows_at<DotU4>, &rows<Hamming>, &rows_at<Hamming>};
+
+}  // namespace
+
+const CodeKernels& code_kernels() {
+  return kKernels;
+}
+#else
+const CodeKernels& code_kernels() {
+  return plain_code_kernels();
+}
+#endif
+
+}  // namespace tessera::index::TESSERA_NAMESPACE
+#if defined(TESSERA_VNNI)
+HWY_POP_ATTRIBUTES
+#else
+HWY_AFTER_NAMESPACE();
+#endif
+
+#if HWY_TARGET == HWY_AVX3 && !defined(TESSERA_VNNI)
+#define TESSERA_VNNI
+#include "index/kernels_codes.cpp"
+#undef TESSERA_VNNI
+#endif
+
+#if HWY_ONCE && !defined(TESSERA_VNNI)
+namespace tessera::index {
+
+const CodeKernels& code_kernels_of(std::int64_t target) {
+#if HWY_TARGETS & HWY_AVX3
+  if (target == HWY_AVX3) return N_AVX3::code_kernels();
+#endif
+#if HWY_TARGETS & HWY_AVX2
+  if (target == HWY_AVX2) return N_AVX2::code_kernels();
+#endif
+#if HWY_TARGETS & HWY_SSSE3
+  if (target == HWY_SSSE3) return N_SSSE3::code_kernels();
+#endif
+#if HWY_TARGETS & HWY_NEON
+  if (target == HWY_NEON) return N_NEON::code_kernels();
+#endif
+  return plain_code_kernels();
+}
+
+const CodeKernels* vnni_code_kernels() {
+#if HWY_TARGETS & HWY_AVX3
+  if (__builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vpopcntdq")) {
+    return &N_AVX3_VNNI::code_kernels();
+  }
+#endif
+  return nullptr;
+}
+
+}  // namespace tessera::index
+#endif  // HWY_ONCE
