@@ -160,11 +160,10 @@ struct Hamming {
   HWY_INLINE IntVector add(const std::uint8_t* row, IntVector sum) const {
     const ByteVector different = hn::Xor(load_bytes(row), values);
 #if defined(TESSERA_VNNI)
-    const auto counts = hn::PopulationCount(hn::BitCast(Longs(), different));
+    return hn::Add(sum, IntVector{_mm512_popcnt_epi64(different.raw)});
 #else
-    const auto counts = hn::SumsOf8(hn::PopulationCount(different));
+    return hn::Add(sum, hn::BitCast(Ints(), hn::SumsOf8(hn::PopulationCount(different))));
 #endif
-    return hn::Add(sum, hn::BitCast(Ints(), counts));
   }
 };
 
@@ -251,8 +250,7 @@ HWY_INLINE void prefetch_row(const std::uint8_t* row, std::size_t stride) {
 template <class Op>
 void rows_at(const typename Op::Query* query, const std::uint8_t* codes, std::size_t stride,
              const std::uint32_t* row_ids, std::size_t row_count, std::int32_t* out) {
-  // A row of few lines is used up sooner than memory answers.
-  const std::size_t ahead = stride <= 4 * kBlock ? 8 : 4;
+  constexpr std::size_t kRowsAhead = 8;
   std::size_t asked = 0;
   const auto prefetch_until = [&](std::size_t end) {
     for (; asked < end && asked < row_count; ++asked) {
@@ -261,7 +259,7 @@ void rows_at(const typename Op::Query* query, const std::uint8_t* codes, std::si
   };
   std::size_t i = 0;
   for (; i + 4 <= row_count; i += 4) {
-    prefetch_until(i + 4 + ahead);
+    prefetch_until(i + 4 + kRowsAhead);
     four_rows<Op>(query,
                   {codes + row_ids[i] * stride, codes + row_ids[i + 1] * stride,
                    codes + row_ids[i + 2] * stride, codes + row_ids[i + 3] * stride},
