@@ -132,6 +132,13 @@ TEST_CASE("kernels: rows in a batch, rows by id and single pairs have the same b
           REQUIRE(same_bits(batch[i], kernels.pair(query.data(), rows.data() + i * dim, dim)));
         }
         for (std::size_t i = 0; i < ids.size(); ++i) REQUIRE(same_bits(by_id[i], batch[ids[i]]));
+        // However many rows a call has, and so whichever rows are measured side by side.
+        for (std::size_t count = 0; count < 10; ++count) {
+          std::vector<float> some(count + 1, -1.0F);
+          kernels.rows(query.data(), rows.data(), count, dim, some.data());
+          for (std::size_t i = 0; i < count; ++i) REQUIRE(same_bits(some[i], batch[i]));
+          REQUIRE(some[count] == -1.0F);
+        }
       }
     }
   }

@@ -280,7 +280,7 @@ std::string code_only(std::string_view content) {
 
 std::vector<Finding> check_file(std::string_view path, std::string_view content) {
   Report report(path);
-  const bool is_cpp = ends_with_any(path, {".h", ".cpp"});
+  const bool is_cpp = ends_with_any(path, {".h", ".cpp", ".inc"});
   const bool is_program = is_cpp || path.ends_with(".py") || content.starts_with("#!");
   const std::vector<std::string> lines = lines_of(content);
   for (std::size_t i = 0; i < lines.size(); ++i) {

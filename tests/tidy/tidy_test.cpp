@@ -35,8 +35,9 @@ std::string read(const fs::path& path) {
 }
 
 bool is_text(const fs::path& path) {
-  static const std::set<std::string> endings = {
-      ".h", ".cpp", ".py", ".txt", ".cmake", ".md", ".sh", ".toml", ".json", ".service", ""};
+  static const std::set<std::string> endings = {".h",    ".cpp",   ".inc",     ".py",
+                                                ".txt",  ".cmake", ".md",      ".sh",
+                                                ".toml", ".json",  ".service", ""};
   return endings.contains(path.extension().string());
 }
 
