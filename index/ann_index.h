@@ -31,6 +31,7 @@ enum class CodeType : std::uint8_t {
   kSq4 = 2,     ///< Four bits a value.
   kBinary = 3,  ///< A bit a value: its sign, relative to the mean.
   kPq = 4,      ///< A byte for each of pq_segment_count parts of the row.
+  kAuto = 5,    ///< kSq8 where a sample shows that it finds what the rows find, else kNone.
 };
 
 /// What to build. Zero means "choose from the data".
@@ -41,7 +42,7 @@ struct IndexSpec {
   std::uint32_t list_count = 0;        ///< IVF: inverted lists; 0: about 4 sqrt(rows).
   std::uint32_t probe_count = 0;       ///< IVF: lists visited by default; 0: chosen when built.
   std::uint32_t pq_segment_count = 0;  ///< PQ: bytes a code; 0: about dim / 4, dividing dim.
-  CodeType codes = CodeType::kSq8;     ///< HNSW and flat: what is compared first.
+  CodeType codes = CodeType::kAuto;    ///< HNSW: what is compared first.
   float code_quantile = 1;             ///< kSq8: share of the values inside the codes' range.
   std::uint64_t seed = 42;
   bool operator==(const IndexSpec&) const = default;

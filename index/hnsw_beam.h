@@ -8,11 +8,11 @@
 #include <span>
 #include <vector>
 
-#include "index/ann_index.h"
+#include "index/hnsw_walk.h"
 
 namespace tessera::index {
 
-/// The best candidates of a graph walk, sorted by (distance, row), of which some have been
+/// The best candidates of a graph walk, sorted by (distance, node), of which some have been
 /// expanded. A sorted array beats two heaps here: most offers are refused by one comparison, and
 /// one structure serves as the queue of candidates and as the result.
 /// Thread rule: confined to one walk.
@@ -33,54 +33,54 @@ class Beam {
   [[nodiscard]] bool is_full() const { return hits_.size() >= capacity_; }
 
   /// Inserts a candidate not yet expanded unless the beam is full of nearer ones.
-  void offer(float distance, std::uint32_t row) {
+  void offer(float distance, std::uint32_t node) {
     if (is_full()) {
       if (!(distance < hits_.back().distance)) return;
       hits_.pop_back();
     }
-    const RowHit hit = {distance, row};
+    const NodeHit hit = {distance, node};
     const auto position =
-        std::upper_bound(hits_.begin(), hits_.end(), hit, [](const RowHit& a, const RowHit& b) {
+        std::upper_bound(hits_.begin(), hits_.end(), hit, [](const NodeHit& a, const NodeHit& b) {
           return a.distance != b.distance ? a.distance < b.distance
-                                          : (a.row & kRowMask) < (b.row & kRowMask);
+                                          : (a.node & kNodeMask) < (b.node & kNodeMask);
         });
     next_ = std::min(next_, static_cast<std::size_t>(position - hits_.begin()));
     hits_.insert(position, hit);
   }
 
   /// The nearest candidate not yet expanded; null when there is none.
-  [[nodiscard]] const RowHit* peek() {
-    while (next_ < hits_.size() && (hits_[next_].row & kExpanded) != 0) ++next_;
+  [[nodiscard]] const NodeHit* peek() {
+    while (next_ < hits_.size() && (hits_[next_].node & kExpanded) != 0) ++next_;
     return next_ < hits_.size() ? &hits_[next_] : nullptr;
   }
 
-  /// Marks what peek() showed as expanded and gives its row.
+  /// Marks what peek() showed as expanded and gives its node.
   std::uint32_t take() {
-    const std::uint32_t row = hits_[next_].row;
-    hits_[next_].row |= kExpanded;
+    const std::uint32_t node = hits_[next_].node;
+    hits_[next_].node |= kExpanded;
     ++next_;
-    return row;
+    return node;
   }
 
   /// Every candidate, nearest first. Ends the walk: the beam must be reset before its next use.
-  [[nodiscard]] std::span<const RowHit> finish() {
-    for (RowHit& hit : hits_) hit.row &= kRowMask;
+  [[nodiscard]] std::span<const NodeHit> finish() {
+    for (NodeHit& hit : hits_) hit.node &= kNodeMask;
     return hits_;
   }
 
   /// Gives back memory beyond what ordinary searches need.
   void trim(std::size_t capacity_max) {
-    if (hits_.capacity() > capacity_max) std::vector<RowHit>().swap(hits_);
+    if (hits_.capacity() > capacity_max) std::vector<NodeHit>().swap(hits_);
   }
 
  private:
-  // Row numbers are below 2^31 (see build_index), which leaves a bit for the mark.
+  // Node numbers are below 2^31 (see build_index), which leaves a bit for the mark.
   static constexpr std::uint32_t kExpanded = 1U << 31;
-  static constexpr std::uint32_t kRowMask = kExpanded - 1;
+  static constexpr std::uint32_t kNodeMask = kExpanded - 1;
 
   std::size_t capacity_ = 1;
   std::size_t next_ = 0;  ///< Everything before it is expanded.
-  std::vector<RowHit> hits_;
+  std::vector<NodeHit> hits_;
 };
 
 }  // namespace tessera::index

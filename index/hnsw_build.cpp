@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <memory>
 #include <mutex>
 #include <random>
 #include <string>
@@ -41,24 +42,71 @@ Status check_spec(const IndexSpec& spec) {
   return check("ef_construct", spec.ef_construct, 1, kHnswEfConstructMax);
 }
 
+/// Offsets of links have 32 bits. Repairs add at most a few links a node beyond 2 m.
+Status check_link_count(const IndexSpec& spec, std::size_t node_count) {
+  constexpr std::uint64_t kLinkCountMax = 0xffffffff;
+  if (std::uint64_t{node_count} * (2 * spec.m + 2) <= kLinkCountMax) return {};
+  return {Code::kInvalidArgument, "m: " + std::to_string(node_count) + " rows with " +
+                                      std::to_string(spec.m) +
+                                      " links each are more than one graph holds"};
+}
+
 /// FAISS's extension point for distances, over the rows that are graph nodes.
-class RowDistance final : public faiss::DistanceComputer {
+class NodeDistance : public faiss::DistanceComputer {
+ public:
+  /// The node that is to be inserted becomes the query.
+  virtual void set_node(std::uint32_t node) = 0;
+  /// FAISS only reads what set_node has set.
+  void set_query(const float* /*query*/) override {}
+};
+
+class RowDistance final : public NodeDistance {
  public:
   RowDistance(Metric metric, VectorSpan rows, const std::vector<std::uint32_t>& row_of_node)
       : pair_(kernels().of(metric).pair), rows_(rows), row_of_node_(row_of_node) {}
 
-  void set_query(const float* query) override { query_ = query; }
+  void set_node(std::uint32_t node) override { query_ = row(node); }
   float operator()(idx_t node) override { return pair_(query_, row(node), rows_.dim); }
   float symmetric_dis(idx_t a, idx_t b) override { return pair_(row(a), row(b), rows_.dim); }
+
+ private:
   [[nodiscard]] const float* row(idx_t node) const {
     return rows_.row(row_of_node_[static_cast<std::size_t>(node)]);
   }
 
- private:
   float (*const pair_)(const float*, const float*, std::size_t);
   const VectorSpan rows_;
   const std::vector<std::uint32_t>& row_of_node_;
   const float* query_ = nullptr;
+};
+
+class CodeDistance final : public NodeDistance {
+ public:
+  explicit CodeDistance(const RowCodes& codes) : codes_(codes) {}
+
+  void set_node(std::uint32_t node) override { codes_.prepare_row(node, query_); }
+  float operator()(idx_t node) override { return distance(query_, node); }
+  /// FAISS compares one `b` with many `a` in turn.
+  float symmetric_dis(idx_t a, idx_t b) override {
+    if (b != other_) {
+      codes_.prepare_row(static_cast<std::uint32_t>(b), other_query_);
+      other_ = b;
+    }
+    return distance(other_query_, a);
+  }
+
+ private:
+  float distance(CodeQuery& query, idx_t node) const {
+    const auto id = static_cast<std::uint32_t>(node);
+    float result = 0;
+    codes_.distances_at(query, {&id, 1}, &result);
+    return result;
+  }
+
+  const RowCodes& codes_;
+  CodeQuery query_;
+  CodeQuery other_query_;
+  idx_t other_ = -1;
 };
 
 /// The locks FAISS wants, one a node.
@@ -82,10 +130,11 @@ class NodeLocks {
 /// graph under FAISS's locks and the atomics below.
 class Inserter {
  public:
-  Inserter(const IndexSpec& spec, Metric metric, VectorSpan rows,
+  Inserter(const IndexSpec& spec, Metric metric, VectorSpan rows, const RowCodes* codes,
            const std::vector<std::uint32_t>& row_of_node, const BuildControl& control)
       : metric_(metric),
         rows_(rows),
+        codes_(codes),
         row_of_node_(row_of_node),
         control_(control),
         progress_step_(std::max<std::size_t>(1, rows.row_count / kProgressCalls)),
@@ -132,15 +181,19 @@ class Inserter {
 
   /// What one thread needs to insert.
   struct Worker {
-    RowDistance distance;
+    std::unique_ptr<NodeDistance> distance;
     faiss::VisitedTable visited;
   };
+
+  [[nodiscard]] std::unique_ptr<NodeDistance> make_distance() const {
+    if (codes_ != nullptr) return std::make_unique<CodeDistance>(*codes_);
+    return std::make_unique<RowDistance>(metric_, rows_, row_of_node_);
+  }
 
   template <class Function>
   void run_worker(Function&& function) {
     const Status status = guarded_call("hnsw insert", [&]() -> Status {
-      Worker worker{RowDistance(metric_, rows_, row_of_node_),
-                    faiss::VisitedTable(static_cast<int>(order_.size()))};
+      Worker worker{make_distance(), faiss::VisitedTable(static_cast<int>(order_.size()))};
       return function(worker);
     });
     if (status.ok()) return;
@@ -166,8 +219,8 @@ class Inserter {
     if (control_.cancel != nullptr) TESSERA_RETURN_IF_ERROR(control_.cancel->check());
     for (std::size_t i = begin; i < end; ++i) {
       const int node = order_[i];
-      worker.distance.set_query(worker.distance.row(node));
-      hnsw_.add_with_locks(worker.distance, level_of(node), node, locks_.get(), worker.visited);
+      worker.distance->set_node(static_cast<std::uint32_t>(node));
+      hnsw_.add_with_locks(*worker.distance, level_of(node), node, locks_.get(), worker.visited);
     }
     report_progress(end - begin);
     return {};
@@ -181,6 +234,7 @@ class Inserter {
 
   const Metric metric_;
   const VectorSpan rows_;
+  const RowCodes* codes_;  ///< Null: rows are compared.
   const std::vector<std::uint32_t>& row_of_node_;
   const BuildControl& control_;
   const std::size_t progress_step_;
@@ -194,76 +248,81 @@ class Inserter {
   Status failure_;
 };
 
-/// Copies FAISS's tables, which have room for every possible link, into the compact form.
+/// Copies FAISS's tables, which have room for every possible link, into the compact form, with the
+/// nodes renumbered as invariant 3 of HnswGraph wants them.
 class GraphCopier {
  public:
-  GraphCopier(const faiss::HNSW& source, const std::vector<std::uint32_t>& row_of_node)
-      : source_(source), row_of_node_(row_of_node) {}
+  explicit GraphCopier(const faiss::HNSW& source) : source_(source) { number_nodes(); }
 
-  HnswGraph copy(std::size_t row_count) {
+  /// New number -> node of FAISS's graph.
+  [[nodiscard]] const std::vector<std::uint32_t>& order() const { return order_; }
+
+  /// All but rows and next_equal.
+  HnswGraph copy() const {
     HnswGraph graph;
-    // Number of each FAISS node on the level being copied and on the one below.
-    std::vector<std::uint32_t> number = row_of_node_;
-    graph.levels.push_back(copy_lowest(row_count));
-    for (int level = 1; level <= source_.max_level; ++level) {
-      std::vector<std::uint32_t> lower =
-          std::exchange(number, std::vector<std::uint32_t>(row_of_node_.size(), HnswGraph::kNoRow));
-      graph.levels.push_back(copy_upper(level, lower, number));
+    for (int level = 0; level <= source_.max_level; ++level) {
+      graph.levels.push_back(copy_level(level));
     }
-    graph.entry = number[static_cast<std::size_t>(source_.entry_point)];
     return graph;
   }
 
  private:
-  GraphLevel copy_lowest(std::size_t row_count) {
+  [[nodiscard]] std::size_t node_count() const { return source_.levels.size(); }
+
+  /// Breadth first from the entry along the lowest level, then higher levels first.
+  void number_nodes() {
+    std::vector<bool> is_numbered(node_count(), false);
+    const auto number = [&](std::uint32_t node) {
+      if (is_numbered[node]) return;
+      is_numbered[node] = true;
+      order_.push_back(node);
+    };
+    order_.reserve(node_count());
+    number(static_cast<std::uint32_t>(source_.entry_point));
+    std::uint32_t next_start = 0;
+    for (std::size_t done = 0; done < node_count(); ++done) {
+      while (done == order_.size()) number(next_start++);
+      for_each_link(order_[done], 0, number);
+    }
+    std::stable_sort(order_.begin(), order_.end(), [this](std::uint32_t a, std::uint32_t b) {
+      return source_.levels[a] > source_.levels[b];
+    });
+    number_.resize(node_count());
+    for (std::uint32_t i = 0; i < order_.size(); ++i) number_[order_[i]] = i;
+  }
+
+  template <class Function>
+  void for_each_link(std::uint32_t node, int level, Function&& function) const {
+    std::size_t begin = 0, end = 0;
+    source_.neighbor_range(node, level, &begin, &end);
+    for (std::size_t i = begin; i < end && source_.neighbors[i] >= 0; ++i) {
+      function(static_cast<std::uint32_t>(source_.neighbors[i]));
+    }
+  }
+
+  GraphLevel copy_level(int level_number) const {
     GraphLevel level;
-    level.offsets.assign(row_count + 1, 0);
-    std::size_t node = 0;
-    for (std::size_t row = 0; row < row_count; ++row) {
-      if (node < row_of_node_.size() && row_of_node_[node] == row) {
-        append_links(static_cast<int>(node++), 0, row_of_node_, level.links);
-      }
-      level.offsets[row + 1] = level.links.size();
+    level.offsets.push_back(0);
+    for (const std::uint32_t node : order_) {
+      if (source_.levels[node] <= level_number) break;
+      const auto first = static_cast<std::ptrdiff_t>(level.links.size());
+      // Concurrent insertion leaves repetitions behind.
+      for_each_link(node, level_number, [&](std::uint32_t link) {
+        const std::uint32_t number = number_[link];
+        if (std::find(level.links.begin() + first, level.links.end(), number) ==
+            level.links.end()) {
+          level.links.push_back(number);
+        }
+      });
+      level.offsets.push_back(static_cast<std::uint32_t>(level.links.size()));
     }
     level.links.shrink_to_fit();
     return level;
   }
 
-  GraphLevel copy_upper(int level_number, const std::vector<std::uint32_t>& lower,
-                        std::vector<std::uint32_t>& number) {
-    GraphLevel level;
-    std::vector<int> nodes;
-    for (std::size_t node = 0; node < row_of_node_.size(); ++node) {
-      if (source_.levels[node] <= level_number) continue;
-      number[node] = static_cast<std::uint32_t>(nodes.size());
-      nodes.push_back(static_cast<int>(node));
-      level.rows.push_back(row_of_node_[node]);
-      level.below.push_back(lower[node]);
-    }
-    level.offsets.push_back(0);
-    for (const int node : nodes) {
-      append_links(node, level_number, number, level.links);
-      level.offsets.push_back(level.links.size());
-    }
-    return level;
-  }
-
-  /// Links of a node, without the repetitions that concurrent insertion leaves behind.
-  void append_links(int node, int level, const std::vector<std::uint32_t>& number,
-                    std::vector<std::uint32_t>& links) const {
-    std::size_t begin = 0, end = 0;
-    source_.neighbor_range(node, level, &begin, &end);
-    const auto first = static_cast<std::ptrdiff_t>(links.size());
-    for (std::size_t i = begin; i < end && source_.neighbors[i] >= 0; ++i) {
-      const std::uint32_t link = number[static_cast<std::size_t>(source_.neighbors[i])];
-      if (std::find(links.begin() + first, links.end(), link) == links.end()) {
-        links.push_back(link);
-      }
-    }
-  }
-
   const faiss::HNSW& source_;
-  const std::vector<std::uint32_t>& row_of_node_;
+  std::vector<std::uint32_t> order_;
+  std::vector<std::uint32_t> number_;
 };
 
 /// The representatives among the rows, ascending.
@@ -282,27 +341,37 @@ std::vector<std::uint32_t> rows_to_insert(const std::vector<std::uint32_t>& next
 
 }  // namespace
 
-Result<HnswGraph> build_graph(const IndexSpec& spec, Metric metric, VectorSpan rows,
-                              const BuildControl& control) {
+Result<BuiltGraph> build_graph(const IndexSpec& spec, Metric metric, VectorSpan rows,
+                               const BuildControl& control) {
   TESSERA_RETURN_IF_ERROR(check_spec(spec));
-  if (rows.row_count == 0) return HnswGraph();
+  BuiltGraph built;
+  if (rows.row_count == 0) return built;
   std::vector<std::uint32_t> next_equal = chain_equal_rows(rows);
   const std::vector<std::uint32_t> row_of_node = rows_to_insert(next_equal, rows.row_count);
-  HnswGraph graph;
+  TESSERA_RETURN_IF_ERROR(check_link_count(spec, row_of_node.size()));
+  TESSERA_ASSIGN_OR_RETURN(built.codes, build_row_codes(spec, metric, rows, row_of_node, control));
+  HnswGraph& graph = built.graph;
+  std::vector<std::uint32_t> order;
   {
-    Inserter inserter(spec, metric, rows, row_of_node, control);
+    Inserter inserter(spec, metric, rows, built.codes.get(), row_of_node, control);
     TESSERA_RETURN_IF_ERROR(inserter.run());
-    graph = GraphCopier(inserter.graph(), row_of_node).copy(rows.row_count);
+    const GraphCopier copier(inserter.graph());
+    graph = copier.copy();
+    order = copier.order();
   }
+  graph.rows.resize(order.size());
+  for (std::size_t i = 0; i < order.size(); ++i) graph.rows[i] = row_of_node[order[i]];
   graph.next_equal = std::move(next_equal);
+  if (built.codes != nullptr) built.codes = built.codes->reordered(order);
   TESSERA_ASSIGN_OR_RETURN(const std::size_t added_count,
                            connect_graph(graph, metric, rows, 2 * spec.m, control.cancel));
   log::debug("hnsw graph built", {{"rows", rows.row_count},
                                   {"distinct_rows", row_of_node.size()},
+                                  {"has_codes", built.codes != nullptr},
                                   {"levels", graph.levels.size()},
                                   {"repaired_links", added_count}});
   if (control.progress) control.progress(rows.row_count, rows.row_count);
-  return graph;
+  return built;
 }
 
 }  // namespace tessera::index

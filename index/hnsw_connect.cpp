@@ -1,6 +1,7 @@
 #include "index/hnsw_connect.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -9,6 +10,7 @@
 namespace tessera::index {
 namespace {
 
+constexpr std::uint32_t kEntry = 0;  // Where walks begin.
 constexpr std::size_t kCandidates = 64;
 constexpr std::size_t kRepairsBetweenPolls = 64;
 
@@ -30,7 +32,7 @@ GraphLevel collect_links(std::size_t node_count, Each&& each) {
   each([&](std::uint32_t from, std::uint32_t) { ++level.offsets[from + 1]; });
   for (std::size_t i = 0; i < node_count; ++i) level.offsets[i + 1] += level.offsets[i];
   level.links.resize(level.offsets.back());
-  std::vector<std::uint64_t> ends(level.offsets.begin(), level.offsets.end() - 1);
+  std::vector<std::uint32_t> ends(level.offsets.begin(), level.offsets.end() - 1);
   each([&](std::uint32_t from, std::uint32_t to) { level.links[ends[from]++] = to; });
   return level;
 }
@@ -84,13 +86,12 @@ class Connector {
         metric_(metric),
         rows_(rows),
         degree_wanted_(degree_wanted),
-        cancel_(cancel),
-        representatives_(representatives_of(graph, rows.row_count)) {}
+        cancel_(cancel) {}
 
   Result<std::size_t> run() {
-    degrees_.resize(rows_.row_count);
-    for (std::uint32_t row = 0; row < rows_.row_count; ++row) {
-      degrees_[row] = static_cast<std::uint32_t>(graph_.levels[0].links_of(row).size());
+    degrees_.resize(graph_.node_count());
+    for (std::uint32_t node = 0; node < degrees_.size(); ++node) {
+      degrees_[node] = static_cast<std::uint32_t>(graph_.levels[0].links_of(node).size());
     }
     TESSERA_ASSIGN_OR_RETURN(const std::size_t forward_count, link_unreached());
     TESSERA_ASSIGN_OR_RETURN(const std::size_t backward_count, link_dead_ends());
@@ -98,60 +99,61 @@ class Connector {
   }
 
  private:
-  /// Links rows that cannot be reached from the entry to near ones that can, both ways.
+  /// Links nodes that cannot be reached from the entry to near ones that can, both ways.
   Result<std::size_t> link_unreached() {
     Reach reach(graph_.levels[0]);
     std::vector<Link> extra;
-    reach.spread_from(graph_.entry_row());
-    for (std::uint32_t row = 0; row < rows_.row_count; ++row) {
-      if (representatives_[row] != row || reach.contains(row)) continue;
-      TESSERA_ASSIGN_OR_RETURN(const std::uint32_t near, find_near(row, reach));
-      extra.emplace_back(near, row);
-      const std::span<const std::uint32_t> links = graph_.levels[0].links_of(row);
+    reach.spread_from(kEntry);
+    for (std::uint32_t node = 0; node < graph_.node_count(); ++node) {
+      if (reach.contains(node)) continue;
+      TESSERA_ASSIGN_OR_RETURN(const std::uint32_t near, find_near(node, reach));
+      extra.emplace_back(near, node);
+      const std::span<const std::uint32_t> links = graph_.levels[0].links_of(node);
       if (std::find(links.begin(), links.end(), near) == links.end()) {
-        extra.emplace_back(row, near);
+        extra.emplace_back(node, near);
       }
       ++degrees_[near];
-      reach.spread_from(row);
+      reach.spread_from(node);
     }
     merge(extra);
     return extra.size();
   }
 
-  /// Links rows from which the entry cannot be reached to near ones from which it can.
+  /// Links nodes from which the entry cannot be reached to near ones from which it can.
   Result<std::size_t> link_dead_ends() {
     const GraphLevel reverse = reverse_of(graph_.levels[0]);
     Reach reach(reverse);
     std::vector<Link> extra;
-    reach.spread_from(graph_.entry_row());
-    for (std::uint32_t row = 0; row < rows_.row_count; ++row) {
-      if (representatives_[row] != row || reach.contains(row)) continue;
-      TESSERA_ASSIGN_OR_RETURN(const std::uint32_t near, find_near(row, reach));
-      extra.emplace_back(row, near);
-      reach.spread_from(row);
+    reach.spread_from(kEntry);
+    for (std::uint32_t node = 0; node < graph_.node_count(); ++node) {
+      if (reach.contains(node)) continue;
+      TESSERA_ASSIGN_OR_RETURN(const std::uint32_t near, find_near(node, reach));
+      extra.emplace_back(node, near);
+      reach.spread_from(node);
     }
     merge(extra);
     return extra.size();
   }
 
-  /// A row of `reach` near `row`, rather one that has room for another link. The entry belongs to
+  /// A node of `reach` near `node`, rather one that has room for another link. The entry belongs to
   /// every reach and serves where the walk finds none.
-  Result<std::uint32_t> find_near(std::uint32_t row, const Reach& reach) {
+  Result<std::uint32_t> find_near(std::uint32_t node, const Reach& reach) {
     const bool is_poll = ++repair_count_ % kRepairsBetweenPolls == 0;
+    RowScorer scorer(metric_, rows_, graph_.rows, ids_);
+    scorer.set_query(rows_.row(graph_.rows[node]));
     WalkRequest request;
-    request.query = rows_.row(row);
     request.ef = kCandidates;
     request.cancel = is_poll ? cancel_ : nullptr;
     SearchStats stats;
-    TESSERA_ASSIGN_OR_RETURN(const std::span<const RowHit> found,
-                             walk_graph(graph_, metric_, rows_, request, stats));
-    std::uint32_t nearest = HnswGraph::kNoRow;
-    for (const RowHit& hit : found) {
-      if (hit.row == row || !reach.contains(hit.row)) continue;
-      if (degrees_[hit.row] < degree_wanted_) return hit.row;
-      if (nearest == HnswGraph::kNoRow) nearest = hit.row;
+    TESSERA_ASSIGN_OR_RETURN(const std::span<const NodeHit> found,
+                             walk_graph(graph_, scorer, request, stats));
+    std::optional<std::uint32_t> nearest;
+    for (const NodeHit& hit : found) {
+      if (hit.node == node || !reach.contains(hit.node)) continue;
+      if (degrees_[hit.node] < degree_wanted_) return hit.node;
+      if (!nearest) nearest = hit.node;
     }
-    return nearest == HnswGraph::kNoRow ? graph_.entry_row() : nearest;
+    return nearest.value_or(kEntry);
   }
 
   void merge(const std::vector<Link>& extra) {
@@ -163,8 +165,8 @@ class Connector {
   const VectorSpan rows_;
   const std::size_t degree_wanted_;
   const CancelToken* cancel_;
-  const std::vector<std::uint32_t> representatives_;
   std::vector<std::uint32_t> degrees_;
+  std::vector<std::uint32_t> ids_;  ///< Scratch.
   std::size_t repair_count_ = 0;
 };
 

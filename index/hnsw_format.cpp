@@ -13,9 +13,10 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "files are little-endian");
 
-constexpr std::uint32_t kFormatVersion = 1;
+constexpr std::uint32_t kFormatVersion = 2;
 // A level holds on average 1/m of the one below; 32 of them are more rows than exist.
 constexpr std::uint32_t kLevelCountMax = 32;
+constexpr std::uint64_t kLinkCountMax = 0xffffffff;
 
 struct FileHeader {
   std::uint32_t format_version;
@@ -23,7 +24,7 @@ struct FileHeader {
   std::uint64_t row_count;
   std::uint64_t equal_count;  ///< Rows that are chained to a representative.
   std::uint32_t level_count;
-  std::uint32_t entry;
+  std::uint32_t zero;
 };
 static_assert(sizeof(FileHeader) == 32);
 
@@ -59,7 +60,7 @@ std::vector<EqualPair> equal_pairs(const HnswGraph& graph) {
 std::vector<std::uint32_t> degrees_of(const GraphLevel& level) {
   std::vector<std::uint32_t> degrees(level.node_count());
   for (std::size_t i = 0; i < degrees.size(); ++i) {
-    degrees[i] = static_cast<std::uint32_t>(level.offsets[i + 1] - level.offsets[i]);
+    degrees[i] = level.offsets[i + 1] - level.offsets[i];
   }
   return degrees;
 }
@@ -75,7 +76,7 @@ std::string field_of(std::size_t level, const char* field) {
 /// Takes fields from the front of the bytes.
 class Reader {
  public:
-  explicit Reader(std::span<const std::byte> bytes) : bytes_(bytes) {}
+  explicit Reader(std::span<const std::byte>& bytes) : bytes_(bytes) {}
 
   /// `count` values; kCorrupt when fewer bytes are left, before anything is allocated.
   template <class Value>
@@ -91,31 +92,22 @@ class Reader {
     bytes_ = bytes_.subspan(count * sizeof(Value));
     return {};
   }
-  [[nodiscard]] std::size_t bytes_left() const { return bytes_.size(); }
 
  private:
-  std::span<const std::byte> bytes_;
+  std::span<const std::byte>& bytes_;
 };
 
 class GraphLoader {
  public:
-  GraphLoader(std::uint32_t m, VectorSpan rows, std::span<const std::byte> bytes)
+  GraphLoader(std::uint32_t m, VectorSpan rows, std::span<const std::byte>& bytes)
       : m_(m), rows_(rows), reader_(bytes) {}
 
   Result<HnswGraph> load() {
     TESSERA_RETURN_IF_ERROR(read_header());
     TESSERA_RETURN_IF_ERROR(read_equal_rows());
+    TESSERA_RETURN_IF_ERROR(read_rows());
     graph_.levels.resize(header_.level_count);
     for (std::size_t i = 0; i < graph_.levels.size(); ++i) TESSERA_RETURN_IF_ERROR(read_level(i));
-    if (reader_.bytes_left() > 0) {
-      return corrupt("size", std::to_string(reader_.bytes_left()) + " bytes follow the last field");
-    }
-    if (graph_.empty()) return std::move(graph_);
-    if (header_.entry >= graph_.levels.back().node_count()) {
-      return corrupt("entry", std::to_string(header_.entry) + " is not a node of the top level");
-    }
-    graph_.entry = header_.entry;
-    if (is_chained(graph_.entry_row())) return corrupt("entry", "is not a representative");
     return std::move(graph_);
   }
 
@@ -141,6 +133,7 @@ class GraphLoader {
     if (header_.equal_count >= std::max<std::uint64_t>(rows_.row_count, 1)) {
       return corrupt("equal_count", std::to_string(header_.equal_count) + " is out of range");
     }
+    if (header_.zero != 0) return corrupt("zero", "is not zero");
     return {};
   }
 
@@ -170,69 +163,53 @@ class GraphLoader {
     return {};
   }
 
+  /// The rows of the nodes: every representative once.
+  Status read_rows() {
+    const std::uint64_t node_count = rows_.row_count - header_.equal_count;
+    TESSERA_RETURN_IF_ERROR(reader_.read("rows", node_count, graph_.rows));
+    std::vector<bool> is_node(rows_.row_count, false);
+    for (const std::uint32_t row : graph_.rows) {
+      if (row >= rows_.row_count || is_chained(row)) {
+        return corrupt("rows", std::to_string(row) + " is not a representative");
+      }
+      if (is_node[row]) return corrupt("rows", std::to_string(row) + " is named twice");
+      is_node[row] = true;
+    }
+    return {};
+  }
+
   Status read_level(std::size_t index) {
     std::vector<LevelHeader> headers;
     TESSERA_RETURN_IF_ERROR(reader_.read(field_of(index, "header"), 1, headers));
     const LevelHeader header = headers.front();
     const std::uint64_t node_count_max =
-        index == 0 ? rows_.row_count : graph_.levels[index - 1].node_count();
+        index == 0 ? graph_.node_count() : graph_.levels[index - 1].node_count();
     if (header.node_count == 0 || header.node_count > node_count_max ||
-        (index == 0 && header.node_count != rows_.row_count)) {
+        (index == 0 && header.node_count != graph_.node_count())) {
       return corrupt(field_of(index, "node_count"),
                      std::to_string(header.node_count) + " is out of range");
     }
-    if (index > 0) TESSERA_RETURN_IF_ERROR(read_rows(index, header.node_count));
     TESSERA_RETURN_IF_ERROR(read_degrees(index, header));
     return read_links(index, header);
-  }
-
-  /// Rows of a higher level, which must all be on the level below.
-  Status read_rows(std::size_t index, std::uint64_t node_count) {
-    GraphLevel& level = graph_.levels[index];
-    TESSERA_RETURN_IF_ERROR(reader_.read(field_of(index, "rows"), node_count, level.rows));
-    level.below.resize(node_count);
-    const GraphLevel& lower = graph_.levels[index - 1];
-    auto position = lower.rows.begin();
-    for (std::size_t node = 0; node < node_count; ++node) {
-      const std::uint32_t row = level.rows[node];
-      if (row >= rows_.row_count || is_chained(row)) {
-        return corrupt(field_of(index, "rows"), std::to_string(row) + " is not a representative");
-      }
-      if (node > 0 && row <= level.rows[node - 1]) {
-        return corrupt(field_of(index, "rows"), "are not ascending");
-      }
-      if (index == 1) {
-        level.below[node] = row;
-        continue;
-      }
-      position = std::lower_bound(position, lower.rows.end(), row);
-      if (position == lower.rows.end() || *position != row) {
-        return corrupt(field_of(index, "rows"),
-                       std::to_string(row) + " is missing on the level below");
-      }
-      level.below[node] = static_cast<std::uint32_t>(position - lower.rows.begin());
-    }
-    return {};
   }
 
   Status read_degrees(std::size_t index, const LevelHeader& header) {
     std::vector<std::uint32_t> degrees;
     TESSERA_RETURN_IF_ERROR(reader_.read(field_of(index, "degrees"), header.node_count, degrees));
-    std::vector<std::uint64_t>& offsets = graph_.levels[index].offsets;
+    std::vector<std::uint32_t>& offsets = graph_.levels[index].offsets;
     offsets.resize(degrees.size() + 1);
+    std::uint64_t sum = 0;
     for (std::size_t node = 0; node < degrees.size(); ++node) {
       if (degrees[node] >= header.node_count && degrees[node] > 0) {
         return corrupt(field_of(index, "degrees"), "a node has more links than there are others");
       }
-      if (index == 0 && degrees[node] > 0 && is_chained(static_cast<std::uint32_t>(node))) {
-        return corrupt(field_of(index, "degrees"), "a row that is chained to another has links");
-      }
-      offsets[node + 1] = offsets[node] + degrees[node];
+      sum += degrees[node];
+      offsets[node + 1] = static_cast<std::uint32_t>(sum);
     }
-    if (offsets.back() != header.link_count) {
+    if (sum != header.link_count || sum > kLinkCountMax) {
       return corrupt(field_of(index, "link_count"), std::to_string(header.link_count) +
                                                         " instead of the degrees' sum " +
-                                                        std::to_string(offsets.back()));
+                                                        std::to_string(sum));
     }
     return {};
   }
@@ -243,9 +220,6 @@ class GraphLoader {
     for (const std::uint32_t link : level.links) {
       if (link >= header.node_count) {
         return corrupt(field_of(index, "links"), std::to_string(link) + " is not a node");
-      }
-      if (index == 0 && is_chained(link)) {
-        return corrupt(field_of(index, "links"), std::to_string(link) + " is not a representative");
       }
     }
     return {};
@@ -267,15 +241,18 @@ class GraphLoader {
 
 Status save_graph(const HnswGraph& graph, std::uint32_t m, std::size_t row_count, ByteSink& sink) {
   const std::vector<EqualPair> pairs = equal_pairs(graph);
-  const FileHeader header = {
-      kFormatVersion, m, row_count, pairs.size(), static_cast<std::uint32_t>(graph.levels.size()),
-      graph.entry};
+  const FileHeader header = {kFormatVersion,
+                             m,
+                             row_count,
+                             pairs.size(),
+                             static_cast<std::uint32_t>(graph.levels.size()),
+                             0};
   TESSERA_RETURN_IF_ERROR(append_values(sink, std::span(&header, 1)));
   TESSERA_RETURN_IF_ERROR(append_values(sink, std::span(pairs)));
+  TESSERA_RETURN_IF_ERROR(append_values(sink, std::span(graph.rows)));
   for (const GraphLevel& level : graph.levels) {
     const LevelHeader level_header = {level.node_count(), level.links.size()};
     TESSERA_RETURN_IF_ERROR(append_values(sink, std::span(&level_header, 1)));
-    TESSERA_RETURN_IF_ERROR(append_values(sink, std::span(level.rows)));
     const std::vector<std::uint32_t> degrees = degrees_of(level);
     TESSERA_RETURN_IF_ERROR(append_values(sink, std::span(degrees)));
     TESSERA_RETURN_IF_ERROR(append_values(sink, std::span(level.links)));
@@ -283,7 +260,7 @@ Status save_graph(const HnswGraph& graph, std::uint32_t m, std::size_t row_count
   return {};
 }
 
-Result<HnswGraph> load_graph(std::uint32_t m, VectorSpan rows, std::span<const std::byte> bytes) {
+Result<HnswGraph> load_graph(std::uint32_t m, VectorSpan rows, std::span<const std::byte>& bytes) {
   return GraphLoader(m, rows, bytes).load();
 }
 

@@ -10,13 +10,10 @@
 
 namespace tessera::index {
 
-/// One level of the hierarchy. Nodes are numbered from 0 on each level; on the lowest level the
-/// node number is the row number.
+/// One level of the hierarchy: the nodes 0 .. node_count() - 1 and their links.
 struct GraphLevel {
-  std::vector<std::uint64_t> offsets;  ///< Node i links to links[offsets[i] .. offsets[i + 1]).
-  std::vector<std::uint32_t> links;    ///< Nodes of this level.
-  std::vector<std::uint32_t> rows;     ///< Node -> row, ascending; empty on the lowest level.
-  std::vector<std::uint32_t> below;    ///< Node -> node one level down; empty on the lowest level.
+  std::vector<std::uint32_t> offsets;  ///< Node i links to links[offsets[i] .. offsets[i + 1]).
+  std::vector<std::uint32_t> links;
 
   [[nodiscard]] std::size_t node_count() const { return offsets.empty() ? 0 : offsets.size() - 1; }
   [[nodiscard]] std::span<const std::uint32_t> links_of(std::uint32_t node) const {
@@ -27,30 +24,26 @@ struct GraphLevel {
 /// A hierarchical navigable small world graph (Malkov and Yashunin, 2016) over the rows of one
 /// segment. Thread rule: immutable once built.
 ///
-/// 1. Of rows with equal bytes only the first, the *representative*, has links and is linked to;
-///    next_equal chains the others to it in ascending order.
-/// 2. On the lowest level every representative can be reached from every other, so that a walk
-///    that does not give up finds every row.
-/// 3. Every node of a level also is on the level below.
+/// 1. Of rows with equal bytes only the first, the *representative*, is a node; next_equal chains
+///    the others to it in ascending order.
+/// 2. On the lowest level every node can be reached from every other, so that a walk that does not
+///    give up finds every row.
+/// 3. A node has one number on all its levels: nodes of higher levels have smaller numbers, and
+///    node 0, where walks begin, is on all of them. Within a level nodes that are near each other
+///    in the graph have near numbers, so that a walk reads near memory.
 struct HnswGraph {
   static constexpr std::uint32_t kNoRow = std::numeric_limits<std::uint32_t>::max();
 
-  std::vector<GraphLevel> levels;  ///< levels[0] is the lowest; none where there are no rows.
-  std::uint32_t entry = 0;         ///< Where walks begin: a node of the highest level.
+  std::vector<GraphLevel> levels;   ///< levels[0] is the lowest; none where there are no rows.
+  std::vector<std::uint32_t> rows;  ///< Node -> row.
   std::vector<std::uint32_t> next_equal;  ///< Row -> next equal row; empty where no two are equal.
 
   [[nodiscard]] bool empty() const { return levels.empty(); }
-  [[nodiscard]] std::uint32_t row_of(std::size_t level, std::uint32_t node) const {
-    return level == 0 ? node : levels[level].rows[node];
-  }
-  [[nodiscard]] std::uint32_t entry_row() const { return row_of(levels.size() - 1, entry); }
+  [[nodiscard]] std::size_t node_count() const { return rows.size(); }
   [[nodiscard]] std::uint32_t next_equal_of(std::uint32_t row) const {
     return next_equal.empty() ? kNoRow : next_equal[row];
   }
   [[nodiscard]] std::size_t memory_bytes() const;
 };
-
-/// Row -> its representative, from next_equal.
-std::vector<std::uint32_t> representatives_of(const HnswGraph& graph, std::size_t row_count);
 
 }  // namespace tessera::index

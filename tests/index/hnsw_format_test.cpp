@@ -22,6 +22,7 @@ constexpr std::uint32_t kM = 4;
 IndexSpec spec_with_m(std::uint32_t m = kM) {
   IndexSpec spec;
   spec.m = m;
+  spec.codes = CodeType::kSq8;
   return spec;
 }
 
@@ -60,19 +61,28 @@ std::string with(std::string file, std::size_t offset, Value value) {
 /// Where the fields of the sample are, from the description of the layout.
 struct Offsets {
   static constexpr std::size_t format_version = 0, m = 4, row_count = 8, equal_count = 16,
-                               level_count = 24, entry = 28, equal_rows = 32;
-  std::size_t level0, degrees0, links0, level1, rows1, degrees1, links1, level2, rows2;
+                               level_count = 24, zero = 28, equal_rows = 32;
+  std::size_t rows, level0, degrees0, links0, level1, degrees1, links1;
+  std::size_t codes, code_type, code_dim, code_rows, center, step;
 
-  explicit Offsets(const std::string& file) {
-    level0 = equal_rows + 8 * get<std::uint64_t>(file, equal_count);
+  Offsets(const std::string& file, std::size_t dim) {
+    const auto equal_rows_found = get<std::uint64_t>(file, equal_count);
+    rows = equal_rows + 8 * equal_rows_found;
+    level0 = rows + 4 * (get<std::uint64_t>(file, row_count) - equal_rows_found);
     degrees0 = level0 + 16;
     links0 = degrees0 + 4 * get<std::uint64_t>(file, level0);
     level1 = links0 + 4 * get<std::uint64_t>(file, level0 + 8);
-    rows1 = level1 + 16;
-    degrees1 = rows1 + 4 * get<std::uint64_t>(file, level1);
+    degrees1 = level1 + 16;
     links1 = degrees1 + 4 * get<std::uint64_t>(file, level1);
-    level2 = links1 + 4 * get<std::uint64_t>(file, level1 + 8);
-    rows2 = level2 + 16;
+    codes = level0;
+    for (std::uint32_t i = 0; i < get<std::uint32_t>(file, level_count); ++i) {
+      codes += 16 + 4 * (get<std::uint64_t>(file, codes) + get<std::uint64_t>(file, codes + 8));
+    }
+    code_type = codes;
+    code_dim = codes + 4;
+    code_rows = codes + 8;
+    center = codes + 16;
+    step = center + 4 * dim;
   }
 };
 
@@ -116,8 +126,9 @@ TEST_CASE("hnsw format: a graph over no rows loads") {
 TEST_CASE("hnsw format: each damaged field is refused by name") {
   const Matrix rows = sample_rows();
   const std::string file = sample_file(rows);
-  const Offsets at(file);
-  REQUIRE(get<std::uint32_t>(file, Offsets::level_count) >= 3);
+  const Offsets at(file, rows.dim);
+  const auto level_count = get<std::uint32_t>(file, Offsets::level_count);
+  REQUIRE(level_count >= 3);
   REQUIRE(get<std::uint64_t>(file, Offsets::equal_count) == 3);
   REQUIRE(load(rows, file).ok());
   const auto u32 = [&](std::size_t offset, std::uint32_t value) {
@@ -139,7 +150,7 @@ TEST_CASE("hnsw format: each damaged field is refused by name") {
     const char* field;
   };
   const Damage damages[] = {
-      {"unknown version", u32(Offsets::format_version, 2), "format_version"},
+      {"the version before", u32(Offsets::format_version, 1), "format_version"},
       {"another m", u32(Offsets::m, 5), "m:"},
       {"fewer rows", u64(Offsets::row_count, 399), "row_count"},
       {"endless rows", u64(Offsets::row_count, huge), "row_count"},
@@ -147,33 +158,37 @@ TEST_CASE("hnsw format: each damaged field is refused by name") {
       {"too many equal rows", u64(Offsets::equal_count, 399), "equal_rows"},
       {"no levels", u32(Offsets::level_count, 0), "level_count"},
       {"endless levels", u32(Offsets::level_count, none), "level_count"},
-      {"one level too few", u32(Offsets::level_count, 2), "size"},
-      {"entry beyond the level", u32(Offsets::entry, none), "entry"},
+      {"one level too few", u32(Offsets::level_count, level_count - 1), "codes: "},
+      {"one level too many", u32(Offsets::level_count, level_count + 1), "levels["},
+      {"reserved bytes", u32(Offsets::zero, 1), "zero"},
       {"equal row beyond the rows", pair(0, none, 5), "equal_rows.row"},
       {"equal row before its previous", pair(0, 5, 10), "equal_rows.previous"},
       {"equal row twice", pair(1, 10, 5), "equal_rows.row"},
       {"previous row twice", pair(1, 20, 5), "equal_rows.previous"},
       {"equal rows that differ", pair(0, 10, 4), "equal_rows"},
+      {"node of a row beyond the rows", u32(at.rows, 400), "rows: "},
+      {"node of an equal row", u32(at.rows, 10), "rows: "},
+      {"two nodes of one row", u32(at.rows + 4, get<std::uint32_t>(file, at.rows)), "rows: "},
       {"level 0 without nodes", u64(at.level0, 0), "levels[0].node_count"},
-      {"level 0 with fewer nodes than rows", u64(at.level0, 399), "levels[0].node_count"},
+      {"level 0 with fewer nodes than there are", u64(at.level0, 396), "levels[0].node_count"},
       {"endless nodes", u64(at.level0, huge), "levels[0].node_count"},
       {"endless links", u64(at.level0 + 8, huge), "levels[0].link_count"},
       {"one link too many", u64(at.level0 + 8, get<std::uint64_t>(file, at.level0 + 8) + 1),
        "levels[0].link_count"},
       {"endless degree", u32(at.degrees0, none), "levels[0].degrees"},
-      {"equal row with links", u32(at.degrees0 + 4 * 10, 1), "levels[0].degrees"},
-      {"link beyond the nodes", u32(at.links0, 400), "levels[0].links"},
-      {"link to an equal row", u32(at.links0 + 4, 20), "levels[0].links"},
-      {"level 1 larger than level 0", u64(at.level1, 401), "levels[1].node_count"},
-      {"level 1 row beyond the rows", u32(at.rows1, 400), "levels[1].rows"},
-      {"level 1 rows not ascending", u32(at.rows1 + 4, get<std::uint32_t>(file, at.rows1)),
-       "levels[1].rows"},
-      {"level 1 row that is an equal row", u32(at.rows1, 10), "levels[1].rows"},
-      {"level 1 link beyond the nodes", u32(at.links1, 400), "levels[1].links"},
-      {"level 2 row that level 1 lacks", u32(at.rows2, 0), "levels[2].rows"},
+      {"link beyond the nodes", u32(at.links0, 397), "levels[0].links"},
+      {"level 1 larger than level 0", u64(at.level1, 398), "levels[1].node_count"},
+      {"level 1 degree beyond its nodes", u32(at.degrees1, 397), "levels[1].degrees"},
+      {"level 1 link beyond its nodes", u32(at.links1, 396), "levels[1].links"},
+      {"unknown codes", u32(at.code_type, 77), "codes: type"},
+      {"codes to be chosen", u32(at.code_type, 5), "codes: type"},
+      {"no codes, and yet some", u32(at.code_type, 0), "size"},
+      {"codes of another dim", u32(at.code_dim, 7), "codes: dim"},
+      {"codes of fewer nodes", u64(at.code_rows, 396), "codes: row_count"},
+      {"a centre that is no number", u32(at.center, 0x7FC00000), "codes: center"},
+      {"a step of zero", u32(at.step, 0), "codes: step"},
+      {"an endless step", u32(at.step, 0x7F800000), "codes: step"},
   };
-  // The last case needs a row that is not on level 1.
-  REQUIRE(get<std::uint32_t>(file, at.rows1) != 0);
   for (const Damage& damage : damages) {
     CAPTURE(damage.what);
     REQUIRE(damage.file != file);

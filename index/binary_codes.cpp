@@ -1,0 +1,179 @@
+#include "index/binary_codes.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <string>
+
+#include "index/kernel_table.h"
+#include "index/parallel.h"
+#include "index/row_sample.h"
+
+namespace tessera::index {
+namespace {
+
+constexpr std::size_t kLineBytes = 64;
+constexpr std::size_t kEncodeBlock = 4096;
+constexpr std::size_t kTrainingRows = 65536;
+
+double squared_distance(const float* row, const std::vector<float>& center) {
+  double squares = 0;
+  for (std::size_t d = 0; d < center.size(); ++d) {
+    const double difference = double{row[d]} - center[d];
+    squares += difference * difference;
+  }
+  return squares;
+}
+
+Status corrupt(const char* field, const std::string& what) {
+  return {Code::kCorrupt, std::string("codes: ") + field + ": " + what};
+}
+
+}  // namespace
+
+BinaryCodes::BinaryCodes(Metric metric, std::vector<float> center, float norm,
+                         std::size_t row_count, AlignedBytes codes)
+    : metric_(metric),
+      center_(std::move(center)),
+      norm_(norm),
+      row_count_(row_count),
+      stride_(stride_of(center_.size())),
+      codes_(std::move(codes)) {}
+
+std::size_t BinaryCodes::stride_of(std::size_t dim) {
+  return (dim + 8 * kLineBytes - 1) / (8 * kLineBytes) * kLineBytes;
+}
+
+void BinaryCodes::encode(const float* row, const std::vector<float>& center, std::uint8_t* code) {
+  for (std::size_t d = 0; d < center.size(); ++d) {
+    const unsigned bit = row[d] > center[d] ? 1U : 0U;
+    code[d / 8] = static_cast<std::uint8_t>(code[d / 8] | bit << (d % 8));
+  }
+}
+
+// Of two rows less the centre, the share of bits that differ is about their angle over pi, and
+// close to linear in its cosine: cos = 1 - 2 share.
+void BinaryCodes::set_scale(double query_norm, CodeQuery& prepared) const {
+  const double dim = static_cast<double>(std::max<std::size_t>(1, center_.size()));
+  const double product = query_norm * norm_;
+  const bool is_product = metric_ == Metric::kCosine || metric_ == Metric::kDot;
+  const double lowest =
+      is_product ? -product : query_norm * query_norm + double{norm_} * norm_ - 2 * product;
+  const double slope = (is_product ? 2 : 4) * product / dim;
+  prepared.offset = static_cast<float>(lowest);
+  prepared.factor = slope > 0 ? static_cast<float>(slope) : 1;
+}
+
+bool BinaryCodes::prepare(const float* query, CodeQuery& prepared) const {
+  prepared.bytes.assign(stride_, 0);
+  encode(query, center_, prepared.bytes.data());
+  const double squares = squared_distance(query, center_);
+  if (!(squares < 1e37)) return false;
+  set_scale(std::sqrt(squares), prepared);
+  return true;
+}
+
+void BinaryCodes::prepare_row(std::uint32_t row, CodeQuery& prepared) const {
+  const std::uint8_t* const code = codes_.data() + row * stride_;
+  prepared.bytes.assign(code, code + stride_);
+  set_scale(norm_, prepared);
+}
+
+void BinaryCodes::distances_at(CodeQuery& query, std::span<const std::uint32_t> rows,
+                               float* out) const {
+  if (query.sums.size() < rows.size()) query.sums.resize(rows.size());
+  kernels().codes.hamming_at(query.bytes.data(), codes_.data(), stride_, rows.data(), rows.size(),
+                             query.sums.data());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    out[i] = query.offset + query.factor * static_cast<float>(query.sums[i]);
+  }
+}
+
+std::size_t BinaryCodes::candidate_count(std::size_t k) const {
+  constexpr std::size_t kFactor = 10;
+  return kFactor * k;
+}
+
+std::uint64_t BinaryCodes::hash(std::uint32_t row) const {
+  return hash_code({codes_.data() + row * stride_, stride_});
+}
+
+std::unique_ptr<const RowCodes> BinaryCodes::reordered(std::span<const std::uint32_t> order) const {
+  AlignedBytes codes(order.size() * stride_);
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    std::memcpy(codes.data() + i * stride_, codes_.data() + order[i] * stride_, stride_);
+  }
+  return std::make_unique<const BinaryCodes>(metric_, center_, norm_, order.size(),
+                                             std::move(codes));
+}
+
+Status BinaryCodes::save(ByteSink& sink) const {
+  TESSERA_RETURN_IF_ERROR(sink.append(std::as_bytes(std::span(center_))));
+  TESSERA_RETURN_IF_ERROR(sink.append(std::as_bytes(std::span(&norm_, 1))));
+  return sink.append(std::as_bytes(std::span(codes_.data(), row_count_ * stride_)));
+}
+
+std::size_t BinaryCodes::memory_bytes() const {
+  return sizeof(*this) + codes_.size() + center_.capacity() * sizeof(float);
+}
+
+RowCodesResult build_binary_codes(const IndexSpec& spec, Metric metric, VectorSpan rows,
+                                  std::span<const std::uint32_t> row_ids,
+                                  const BuildControl& control) {
+  std::vector<double> sums(rows.dim, 0);
+  const auto sample = sample_row_ids(row_ids.size(), kTrainingRows, spec.seed);
+  for (const std::uint32_t position : sample) {
+    const float* const row = rows.row(row_ids[position]);
+    for (std::size_t d = 0; d < rows.dim; ++d) sums[d] += row[d];
+  }
+  const double count = static_cast<double>(std::max<std::size_t>(1, sample.size()));
+  std::vector<float> center(rows.dim);
+  for (std::size_t d = 0; d < rows.dim; ++d) center[d] = static_cast<float>(sums[d] / count);
+  double squares = 0;
+  for (const std::uint32_t position : sample) {
+    squares += squared_distance(rows.row(row_ids[position]), center);
+  }
+  if (!(squares / count < 1e36)) return std::unique_ptr<const RowCodes>();
+  const auto norm = static_cast<float>(std::sqrt(squares / count));
+
+  const std::size_t stride = BinaryCodes::stride_of(rows.dim);
+  AlignedBytes codes(row_ids.size() * stride);
+  const std::size_t block_count = (row_ids.size() + kEncodeBlock - 1) / kEncodeBlock;
+  const auto work = [&](std::size_t block, std::size_t /*worker*/) -> Status {
+    const std::size_t end = std::min(row_ids.size(), (block + 1) * kEncodeBlock);
+    for (std::size_t i = block * kEncodeBlock; i < end; ++i) {
+      BinaryCodes::encode(rows.row(row_ids[i]), center, codes.data() + i * stride);
+    }
+    return {};
+  };
+  TESSERA_RETURN_IF_ERROR(run_blocks("row codes", block_count, control, work));
+  return std::make_unique<const BinaryCodes>(metric, std::move(center), norm, row_ids.size(),
+                                             std::move(codes));
+}
+
+RowCodesResult load_binary_codes(Metric metric, std::size_t row_count, std::size_t dim,
+                                 std::span<const std::byte>& bytes) {
+  if (bytes.size() < (dim + 1) * sizeof(float)) return corrupt("center", "is cut short");
+  std::vector<float> center(dim);
+  float norm = 0;
+  std::memcpy(center.data(), bytes.data(), dim * sizeof(float));
+  std::memcpy(&norm, bytes.data() + dim * sizeof(float), sizeof(float));
+  bytes = bytes.subspan((dim + 1) * sizeof(float));
+  const bool is_finite =
+      std::all_of(center.begin(), center.end(), [](float value) { return std::isfinite(value); });
+  if (!is_finite) return corrupt("center", "a value is not finite");
+  if (!(norm >= 0) || !(norm < 1e19F)) return corrupt("norm", "is out of range");
+  const std::size_t stride = BinaryCodes::stride_of(dim);
+  if (row_count > bytes.size() / stride) {
+    return corrupt("codes", "need " + std::to_string(row_count) + " rows of " +
+                                std::to_string(stride) + " bytes where " +
+                                std::to_string(bytes.size()) + " bytes are left");
+  }
+  AlignedBytes codes(row_count * stride);
+  if (row_count > 0) std::memcpy(codes.data(), bytes.data(), row_count * stride);
+  bytes = bytes.subspan(row_count * stride);
+  return std::make_unique<const BinaryCodes>(metric, std::move(center), norm, row_count,
+                                             std::move(codes));
+}
+
+}  // namespace tessera::index
