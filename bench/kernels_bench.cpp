@@ -21,8 +21,11 @@
 namespace {
 
 using tessera::Metric;
+using tessera::index::ByMetric;
 using tessera::index::CodeKernels;
 using tessera::index::kernels;
+using tessera::index::RowKernels;
+using tessera::index::TypedKernels;
 using tessera::testing::Matrix;
 
 constexpr std::size_t kRowCount = 64;
@@ -112,6 +115,22 @@ void code_rows(benchmark::State& state, CodeKernels::Rows<Query> CodeKernels::*k
   report_rows(state);
 }
 
+template <class Value>
+void typed_rows(benchmark::State& state, ByMetric<RowKernels<Value>> TypedKernels::*type) {
+  state.SetLabel(tessera::index::cpu_level());
+  const auto dim = static_cast<std::size_t>(state.range(0));
+  const std::vector<Value> rows(kRowCount * dim);
+  const std::vector<float> query(dim, 0.25F);
+  std::vector<float> out(kRowCount);
+  const RowKernels<Value>& l2 = (kernels().typed.*type).l2;
+  for (auto _ : state) {
+    l2.rows(query.data(), rows.data(), kRowCount, dim, out.data());
+    benchmark::DoNotOptimize(out.data());
+    benchmark::ClobberMemory();
+  }
+  report_rows(state);
+}
+
 /// Ids of rows in random order, a group for each call.
 class ScatteredIds {
  public:
@@ -185,6 +204,10 @@ BENCHMARK(ours<Metric::kDot>)->Name("inner_product/ours")->Apply(use_dims);
 BENCHMARK(ours_batch<Metric::kDot>)->Name("inner_product/ours_batch")->Apply(use_dims);
 BENCHMARK(ours<Metric::kManhattan>)->Name("l1/ours")->Apply(use_dims);
 
+BENCHMARK_CAPTURE(typed_rows, float16, &TypedKernels::float16)
+    ->Name("l2/float16_batch")
+    ->Apply(use_dims);
+BENCHMARK_CAPTURE(typed_rows, uint8, &TypedKernels::uint8)->Name("l2/uint8_batch")->Apply(use_dims);
 BENCHMARK_CAPTURE(code_rows, dot_u8, &CodeKernels::dot_u8, 8)
     ->Name("codes/dot_u8")
     ->Apply(use_dims);

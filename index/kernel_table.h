@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "base/metric.h"
+#include "index/float16.h"
+#include "index/kernels.h"
 
 namespace tessera::index {
 
@@ -53,11 +55,74 @@ struct CodeKernels {
   RowsAt<std::uint8_t> hamming_at = nullptr;
 };
 
+/// Kernels between a float32 query and rows of another type, with the contract of MetricKernels.
+/// A value is converted exactly before it is compared.
+template <class Value>
+struct RowKernels {
+  float (*pair)(const float* query, const Value* row, std::size_t dim) = nullptr;
+  void (*rows)(const float* query, const Value* rows, std::size_t row_count, std::size_t dim,
+               float* out) = nullptr;
+  void (*rows_at)(const float* query, const Value* rows, const std::uint32_t* row_ids,
+                  std::size_t row_count, std::size_t dim, float* out) = nullptr;
+};
+
+/// One member for each way to compare.
+template <class Kernels>
+struct ByMetric {
+  Kernels l2, inner_product, l1;
+
+  [[nodiscard]] const Kernels& of(Metric metric) const {
+    switch (metric) {
+      case Metric::kCosine:
+      case Metric::kDot:
+        return inner_product;
+      case Metric::kEuclid:
+        return l2;
+      case Metric::kManhattan:
+        return l1;
+    }
+    return l2;
+  }
+};
+
+/// Kernels of one metric over the first values of rows: see prefix_distances.
+struct PrefixKernels {
+  void (*rows)(const float* query, PrefixRows rows, std::size_t row_count, float* out) = nullptr;
+  void (*rows_at)(const float* query, PrefixRows rows, const std::uint32_t* row_ids,
+                  std::size_t row_count, float* out) = nullptr;
+};
+
+struct PrefixKernelsByMetric {
+  PrefixKernels l2, inner_product, l1, cosine;
+
+  [[nodiscard]] const PrefixKernels& of(Metric metric) const {
+    switch (metric) {
+      case Metric::kCosine:
+        return cosine;
+      case Metric::kDot:
+        return inner_product;
+      case Metric::kEuclid:
+        return l2;
+      case Metric::kManhattan:
+        return l1;
+    }
+    return l2;
+  }
+};
+
+/// What there is beside whole rows of float32.
+struct TypedKernels {
+  ByMetric<RowKernels<Float16>> float16;
+  ByMetric<RowKernels<std::uint8_t>> uint8;
+  PrefixKernelsByMetric prefix;
+};
+
 /// All kernels of one instruction set. Thread rule: immutable, lives for the whole process.
 struct KernelTable {
   const char* level = nullptr;  ///< As cpu_level().
   MetricKernels l2, inner_product, l1;
   CodeKernels codes = {};
+  TypedKernels typed = {};
 
   [[nodiscard]] const MetricKernels& of(Metric metric) const {
     switch (metric) {

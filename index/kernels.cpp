@@ -68,6 +68,16 @@ void distances_at(Metric metric, const float* query, const float* rows,
   kernels().of(metric).rows_at(query, rows, row_ids.data(), row_ids.size(), dim, out);
 }
 
+void prefix_distances(Metric metric, const float* query, PrefixRows rows, std::size_t row_count,
+                      float* out) {
+  kernels().typed.prefix.of(metric).rows(query, rows, row_count, out);
+}
+
+void prefix_distances_at(Metric metric, const float* query, PrefixRows rows,
+                         std::span<const std::uint32_t> row_ids, float* out) {
+  kernels().typed.prefix.of(metric).rows_at(query, rows, row_ids.data(), row_ids.size(), out);
+}
+
 float distance_sq8(Metric metric, const float* query_shifted, const float* scale,
                    const std::uint8_t* code, std::size_t dim) {
   float result = 0;

@@ -28,6 +28,23 @@ void distances(Metric metric, const float* query, const float* rows, std::size_t
 void distances_at(Metric metric, const float* query, const float* rows,
                   std::span<const std::uint32_t> row_ids, std::size_t dim, float* out);
 
+/// Rows of `dim` values of which only the first `prefix_dim` are compared, 1 <= prefix_dim <= dim.
+struct PrefixRows {
+  const float* data = nullptr;
+  std::size_t dim = 0;
+  std::size_t prefix_dim = 0;
+};
+
+/// The distances of a query of rows.prefix_dim values to as many values of `row_count` consecutive
+/// rows. Cosine: the caller has normalised the query's prefix; the negative inner product is
+/// divided by the norm of the row's prefix, and is 0 where that is 0. Other metrics: as distance.
+void prefix_distances(Metric metric, const float* query, PrefixRows rows, std::size_t row_count,
+                      float* out);
+
+/// The same for the rows of `row_ids`, with the same bits.
+void prefix_distances_at(Metric metric, const float* query, PrefixRows rows,
+                         std::span<const std::uint32_t> row_ids, float* out);
+
 /// The distance of `query_shifted` to a row of 8-bit codes, where value d of the row is
 /// scale[d] * code[d]. Euclid and Manhattan: the caller has subtracted the codes' offset from the
 /// query. Cosine and Dot: minus the inner product with the scaled codes; the caller subtracts the

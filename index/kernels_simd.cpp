@@ -7,6 +7,7 @@
 
 #include "index/kernel_table.h"
 #include "index/kernels_codes.h"
+#include "index/kernels_typed.h"
 
 // This file compiles itself once for each instruction set. SSE4 and the newest AVX-512 extensions
 // add nothing to these loops; SVE has vectors of unknown size, which the tables do not need yet.
@@ -24,24 +25,18 @@ HWY_BEFORE_NAMESPACE();
 namespace tessera::index::HWY_NAMESPACE {
 namespace {
 
-/// A row of codes seen as floats.
+/// A row of codes, each to be multiplied by the scale of its position.
 struct CodeRow {
   using Value = std::uint8_t;
   const Value* values;
   const float* scale;
-  using ByteTag = hn::Rebind<Value, FloatTag>;
 
-  static HWY_INLINE Vector widen(hn::Vec<ByteTag> bytes) {
-    return hn::ConvertTo(FloatTag(), hn::PromoteTo(IntTag(), bytes));
-  }
   HWY_INLINE CodeRow after(std::size_t count) const { return {values + count, scale}; }
   HWY_INLINE Vector load(std::size_t i) const {
-    return hn::Mul(hn::LoadU(FloatTag(), scale + i), widen(hn::LoadU(ByteTag(), values + i)));
+    return hn::Mul(hn::LoadU(FloatTag(), scale + i), ByteRow{values}.load(i));
   }
   HWY_INLINE Vector load_tail(std::size_t i, std::size_t count) const {
-    HWY_ALIGN Value bytes[kLanes] = {};
-    for (std::size_t j = 0; j < count; ++j) bytes[j] = values[i + j];
-    return hn::Mul(load_first(scale + i, count), widen(hn::Load(ByteTag(), bytes)));
+    return hn::Mul(load_first(scale + i, count), ByteRow{values}.load_tail(i, count));
   }
 };
 
@@ -90,6 +85,7 @@ constexpr KernelTable kTable = {TESSERA_LEVEL,
                                 metric_kernels<SquaredDifference>(),
                                 metric_kernels<Product>(),
                                 metric_kernels<AbsoluteDifference>(),
+                                {},
                                 {}};
 #undef TESSERA_LEVEL
 
@@ -106,8 +102,10 @@ HWY_AFTER_NAMESPACE();
 namespace tessera::index {
 namespace {
 
-KernelTable with_codes(KernelTable table, const CodeKernels& codes) {
-  table.codes = codes;
+/// The float kernels of `table` with the others made for `target`.
+KernelTable complete(KernelTable table, std::int64_t target) {
+  table.codes = code_kernels_of(target);
+  table.typed = typed_kernels_of(target);
   return table;
 }
 
@@ -118,28 +116,29 @@ std::vector<KernelTable> make_tables() {
 #if HWY_TARGETS & HWY_AVX3
   if ((cpu & HWY_AVX3) != 0) {
     if (const CodeKernels* codes = vnni_code_kernels()) {
-      found.push_back(with_codes(*N_AVX3::table(), *codes));
+      found.push_back(complete(*N_AVX3::table(), HWY_AVX3));
+      found.back().codes = *codes;
     }
-    found.push_back(with_codes(*N_AVX3::table(), code_kernels_of(HWY_AVX3)));
+    found.push_back(complete(*N_AVX3::table(), HWY_AVX3));
   }
 #endif
 #if HWY_TARGETS & HWY_AVX2
   if ((cpu & HWY_AVX2) != 0) {
-    found.push_back(with_codes(*N_AVX2::table(), code_kernels_of(HWY_AVX2)));
+    found.push_back(complete(*N_AVX2::table(), HWY_AVX2));
   }
 #endif
 #if HWY_TARGETS & HWY_NEON
   if ((cpu & HWY_NEON) != 0) {
-    found.push_back(with_codes(*N_NEON::table(), code_kernels_of(HWY_NEON)));
+    found.push_back(complete(*N_NEON::table(), HWY_NEON));
   }
 #endif
 #if HWY_TARGETS & HWY_SSSE3
   if ((cpu & HWY_SSSE3) != 0) {
-    found.push_back(with_codes(*N_SSSE3::table(), code_kernels_of(HWY_SSSE3)));
+    found.push_back(complete(*N_SSSE3::table(), HWY_SSSE3));
   }
 #endif
   if (found.empty() || (HWY_STATIC_TARGET & (HWY_SCALAR | HWY_EMU128)) != 0) {
-    found.push_back(with_codes(*HWY_STATIC_DISPATCH(table)(), code_kernels_of(HWY_STATIC_TARGET)));
+    found.push_back(complete(*HWY_STATIC_DISPATCH(table)(), HWY_STATIC_TARGET));
   }
   return found;
 }
