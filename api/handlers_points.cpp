@@ -1,5 +1,6 @@
 #include <charconv>
 
+#include "api/binary_body.h"
 #include "api/decode.h"
 #include "api/encode.h"
 #include "api/handlers.h"
@@ -40,6 +41,10 @@ Result<PointId> parse_path_id(const std::string& text) {
 }  // namespace
 
 Status upsert_points(Call& call, JsonWriter& json) {
+  if (is_content_type(call.request.content_type, kBinaryPointsType)) {
+    TESSERA_ASSIGN_OR_RETURN(auto points, decode_binary_points(call.request.body));
+    return write(call, json, std::move(points));
+  }
   TESSERA_ASSIGN_OR_RETURN(auto points,
                            decode_vectors_body(call, decode_upsert, VectorPlaces::kPoints));
   return write(call, json, std::move(points));

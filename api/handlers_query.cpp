@@ -1,5 +1,6 @@
 #include <chrono>
 
+#include "api/binary_body.h"
 #include "api/decode.h"
 #include "api/encode.h"
 #include "api/handlers.h"
@@ -45,9 +46,18 @@ void encode_bare_points(JsonWriter& json, const QueryResult& result, Shown shown
   encode_scored_points(json, result.points, shown);
 }
 
+Result<QueryRequest> decode_one(const Call& call, QueryRequest (*decode)(const Value&),
+                                VectorPlaces places) {
+  if (!is_content_type(call.request.content_type, kBinaryQueryType)) {
+    return decode_vectors_body(call, decode, places);
+  }
+  TESSERA_ASSIGN_OR_RETURN(auto lifted, decode_binary_query(call.request.body, places));
+  return decode_lifted(lifted, decode);
+}
+
 Status answer_one(Call& call, JsonWriter& json, QueryRequest (*decode)(const Value&),
                   VectorPlaces places, EncodeResult encode) {
-  TESSERA_ASSIGN_OR_RETURN(const QueryRequest request, decode_vectors_body(call, decode, places));
+  TESSERA_ASSIGN_OR_RETURN(const QueryRequest request, decode_one(call, decode, places));
   TESSERA_ASSIGN_OR_RETURN(const auto collection, call.collection());
   const std::size_t shape = query_shape(call.collection_name(), request);
   if (!may_run(call, expected_time(call.time_table, shape, request))) return call.hand_over();

@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "cli/api_client.h"
 #include "cli/row_source.h"
+#include "cli/upsert_body.h"
 
 namespace tessera::cli {
 
@@ -45,6 +46,7 @@ class BatchSender {
     std::uint32_t connection_count = 2;
     std::chrono::milliseconds retry_for{30'000};  ///< From the first failure of a request.
     bool stops_at_bad_row = true;                 ///< Leaves a batch at its first bad row.
+    bool is_binary = false;  ///< The daemon takes kBinaryPointsType; rows that suit it go so.
     HttpClient::Options http;
   };
 
@@ -68,7 +70,7 @@ class BatchSender {
   void work();
   void send_rows(ApiClient& client, const std::vector<ImportRow>& rows, std::size_t begin,
                  std::size_t end, BatchOutcome& outcome);
-  Result<ApiReply> send_with_retries(ApiClient& client, const std::string& body);
+  Result<ApiReply> send_with_retries(ApiClient& client, const UpsertBody& body);
   /// false when the sender is being destroyed.
   bool pause(std::chrono::milliseconds duration, const std::string& reason);
 
