@@ -17,7 +17,8 @@ constexpr NamedSchema kSchemas[] = {
     {"type":"object","required":["title","version","tessera"],
     "properties":{"title":{"type":"string"},"version":{"type":"string",
     "description":"Of the dialect"},"tessera":{"type":"object","required":["version",
-    "commit","cpu","body_types"],"properties":{"version":{"type":"string"},"commit":{"type":"string"},
+    "commit","cpu","body_types"],"properties":{"version":{"type":"string"},
+    "commit":{"type":"string"},
     "cpu":{"type":"string","enum":["avx512","avx2","neon","baseline"]},
     "body_types":{"type":"array","items":{"type":"string"}}}}}})"},
   {"ClusterStatus", R"(
