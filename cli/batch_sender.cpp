@@ -48,7 +48,10 @@ BatchSender::~BatchSender() {
 bool BatchSender::submit(Batch& batch, std::chrono::milliseconds wait) {
   std::unique_lock lock(mutex_);
   const auto has_room = [this] { return pending_count_ < 2 * threads_.size(); };
-  if (!changed_.wait_for(lock, wait, has_room)) return false;
+  // Batches that ended make room only when their outcomes are taken: then there is nothing to wait
+  // for here.
+  changed_.wait_for(lock, wait, [&] { return has_room() || !outcomes_.empty(); });
+  if (!has_room()) return false;
   ++pending_count_;
   queue_.push_back(std::move(batch));
   lock.unlock();

@@ -57,7 +57,7 @@ class BatchSender {
   BatchSender& operator=(const BatchSender&) = delete;
 
   /// Takes the batch as soon as fewer than twice the connections are under way; false when that did
-  /// not happen in time, and the batch is left alone.
+  /// not happen in time or cannot before outcomes are taken, and the batch is left alone.
   bool submit(Batch& batch, std::chrono::milliseconds wait);
   /// What has ended since the last call; waits for at least one while any is under way.
   std::vector<BatchOutcome> take_outcomes(std::chrono::milliseconds wait);
