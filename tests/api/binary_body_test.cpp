@@ -239,6 +239,21 @@ TEST_CASE("binary query: each damaged field is named", "[unit]") {
   }
 }
 
+TEST_CASE("binary bodies: the service says which it takes, and where", "[unit]") {
+  ServiceUnderTest under_test;
+  CHECK(under_test.call(Method::kGet, "/").at("/tessera/body_types") ==
+        R"(["application/vnd.tessera.points","application/vnd.tessera.query"])");
+  const Answer document = under_test.call(Method::kGet, "/openapi.json");
+  const auto format_of = [&](const std::string& call, const std::string& type) {
+    return document.at("/paths/~1collections~1{collection_name}~1" + call +
+                       "/requestBody/content/application~1vnd.tessera." + type + "/schema/format");
+  };
+  CHECK(format_of("points/put", "points") == R"("binary")");
+  CHECK(format_of("points~1query/post", "query") == R"("binary")");
+  CHECK(format_of("points~1search/post", "query") == R"("binary")");
+  CHECK(format_of("points~1delete/post", "points") == "<none>");
+}
+
 TEST_CASE("binary points: an upsert of them is a write, and other calls take none", "[unit]") {
   ServiceUnderTest under_test;
   const std::string type = std::string(kBinaryPointsType);
