@@ -6,7 +6,9 @@
 
 #include "api/http.h"
 #include "api/json_writer.h"
+#include "api/lifted_vectors.h"
 #include "api/parameters.h"
+#include "api/quick_calls.h"
 #include "api/schema.h"
 #include "base/metrics.h"
 #include "engine/database.h"
@@ -29,13 +31,23 @@ struct Call {
   engine::Database& database;
   metrics::Registry& registry;
   const QueryTimes& query_times;
+  QueryTimeTable& time_table;
   const HttpRequest& request;
   const Target& target;
   const std::vector<std::string>& path_parameters;
   const CallParameters& parameters;
   const CancelToken& cancel;  ///< Of the request, narrowed by `timeout`.
   bool is_ready = true;
+  /// The thread of the connection tries: whatever may take long is left to a worker.
+  bool is_quick = false;
   int http_status = 200;
+  bool is_handed_over = false;
+
+  /// Ends a quick try; the answer that a handler returns with it is nobody's.
+  [[nodiscard]] Status hand_over() {
+    is_handed_over = true;
+    return {Code::kUnavailable, "the call is for a worker"};
+  }
 
   [[nodiscard]] const std::string& collection_name() const { return path_parameters.front(); }
   [[nodiscard]] Result<std::shared_ptr<engine::Collection>> collection() const {
@@ -66,6 +78,32 @@ Result<T> decode_body(const Call& call, T (*decode)(const Value&),
   T decoded = decode(document.root());
   TESSERA_RETURN_IF_ERROR(issues.status());
   return decoded;
+}
+
+/// Decodes a body from which the vectors are taken out already.
+template <class T>
+Result<T> decode_lifted(LiftedVectors& lifted, T (*decode)(const Value&)) {
+  Issues issues;
+  const Document document(lifted.rest, 0, issues);
+  if (!document.ok()) return issues.status();
+  T decoded = decode(document.root());
+  TESSERA_RETURN_IF_ERROR(issues.status());
+  if (put_back(lifted, decoded)) return decoded;
+  return Status(Code::kFormat, "Format error in JSON body: a vector is not where it belongs");
+}
+
+/// decode_body() for a body with vectors, which are not parsed as JSON values where that can be
+/// had.
+template <class T>
+Result<T> decode_vectors_body(const Call& call, T (*decode)(const Value&), VectorPlaces places) {
+  if (check_content_type(call.request.content_type).ok()) {
+    if (auto lifted = lift_vectors(call.request.body, places)) {
+      auto decoded = decode_lifted(*lifted, decode);
+      if (decoded.has_value()) return decoded;
+    }
+  }
+  // What is wrong is found, and put into words, in the body as it came.
+  return decode_body(call, decode);
 }
 
 // Service.

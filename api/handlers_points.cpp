@@ -1,5 +1,6 @@
 #include <charconv>
 
+#include "api/binary_body.h"
 #include "api/decode.h"
 #include "api/encode.h"
 #include "api/handlers.h"
@@ -8,15 +9,19 @@ namespace tessera::api {
 
 namespace {
 
-/// Decodes a write, applies it and answers with its result.
-template <class Operation>
-Status write_decoded(Call& call, JsonWriter& json, Operation (*decode)(const Value&)) {
-  TESSERA_ASSIGN_OR_RETURN(Operation operation, decode_body(call, decode));
+/// Applies a write and answers with its result.
+Status write(Call& call, JsonWriter& json, engine::WriteOperation operation) {
   TESSERA_ASSIGN_OR_RETURN(const auto collection, call.collection());
   TESSERA_ASSIGN_OR_RETURN(const auto result,
                            collection->write(std::move(operation), call.parameters.wait));
   encode_write_result(json, result);
   return {};
+}
+
+template <class Operation>
+Status write_decoded(Call& call, JsonWriter& json, Operation (*decode)(const Value&)) {
+  TESSERA_ASSIGN_OR_RETURN(Operation operation, decode_body(call, decode));
+  return write(call, json, std::move(operation));
 }
 
 Result<PointId> parse_path_id(const std::string& text) {
@@ -36,7 +41,13 @@ Result<PointId> parse_path_id(const std::string& text) {
 }  // namespace
 
 Status upsert_points(Call& call, JsonWriter& json) {
-  return write_decoded(call, json, decode_upsert);
+  if (is_content_type(call.request.content_type, kBinaryPointsType)) {
+    TESSERA_ASSIGN_OR_RETURN(auto points, decode_binary_points(call.request.body));
+    return write(call, json, std::move(points));
+  }
+  TESSERA_ASSIGN_OR_RETURN(auto points,
+                           decode_vectors_body(call, decode_upsert, VectorPlaces::kPoints));
+  return write(call, json, std::move(points));
 }
 Status delete_points(Call& call, JsonWriter& json) {
   return write_decoded(call, json, decode_delete);
@@ -69,6 +80,7 @@ Status batch_update(Call& call, JsonWriter& json) {
 
 Status retrieve_points(Call& call, JsonWriter& json) {
   TESSERA_ASSIGN_OR_RETURN(const auto request, decode_body(call, decode_retrieve));
+  if (call.is_quick && request.ids.size() > kQuickPointsMax) return call.hand_over();
   TESSERA_ASSIGN_OR_RETURN(const auto collection, call.collection());
   TESSERA_ASSIGN_OR_RETURN(const auto records, collection->retrieve(request));
   encode_records(json, records, shown_of(request.with_payload, request.with_vector));
@@ -91,6 +103,9 @@ Status get_point(Call& call, JsonWriter& json) {
 
 Status scroll_points(Call& call, JsonWriter& json) {
   TESSERA_ASSIGN_OR_RETURN(const auto request, decode_body(call, decode_scroll));
+  if (call.is_quick && (request.filter || request.limit > kQuickPointsMax)) {
+    return call.hand_over();
+  }
   TESSERA_ASSIGN_OR_RETURN(const auto collection, call.collection());
   TESSERA_ASSIGN_OR_RETURN(const auto page, collection->scroll(request, call.cancel));
   json.begin_object();
@@ -108,6 +123,7 @@ Status scroll_points(Call& call, JsonWriter& json) {
 
 Status count_points(Call& call, JsonWriter& json) {
   TESSERA_ASSIGN_OR_RETURN(const auto request, decode_body(call, decode_count));
+  if (call.is_quick && request.filter) return call.hand_over();
   TESSERA_ASSIGN_OR_RETURN(const auto collection, call.collection());
   TESSERA_ASSIGN_OR_RETURN(const std::uint64_t count, collection->count(request, call.cancel));
   json.begin_object();

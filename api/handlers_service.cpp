@@ -1,3 +1,4 @@
+#include "api/binary_body.h"
 #include "api/build_info.h"
 #include "api/handlers.h"
 #include "api/openapi.h"
@@ -20,6 +21,10 @@ Status get_root(Call&, JsonWriter& json) {
   json.field("version", kTesseraVersion);
   json.field("commit", kTesseraCommit);
   json.field("cpu", engine::cpu_level());
+  json.key("body_types");
+  json.begin_array();
+  for (const std::string_view type : {kBinaryPointsType, kBinaryQueryType}) json.value(type);
+  json.end_array();
   json.end_object();
   json.end_object();
   return {};

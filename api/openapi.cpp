@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "api/binary_body.h"
 #include "api/build_info.h"
 #include "api/routes.h"
 
@@ -103,6 +104,14 @@ void write_query_parameters(JsonWriter& json, ParameterSet set) {
   }
 }
 
+/// The content type of bodies that are bytes; empty where there is none. docs/api.md describes
+/// them.
+std::string_view binary_type_of(std::string_view schema) {
+  if (schema == "UpsertPoints") return kBinaryPointsType;
+  if (schema == "Query" || schema == "Search") return kBinaryQueryType;
+  return {};
+}
+
 void write_body(JsonWriter& json, std::string_view schema) {
   json.key("requestBody");
   json.begin_object();
@@ -113,6 +122,10 @@ void write_body(JsonWriter& json, std::string_view schema) {
   json.key("schema");
   write_reference(json, schema);
   json.end_object();
+  if (const std::string_view type = binary_type_of(schema); !type.empty()) {
+    json.key(type);
+    json.raw(R"({"schema":{"type":"string","format":"binary"}})");
+  }
   json.end_object();
   json.end_object();
 }

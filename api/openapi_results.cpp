@@ -17,8 +17,10 @@ constexpr NamedSchema kSchemas[] = {
     {"type":"object","required":["title","version","tessera"],
     "properties":{"title":{"type":"string"},"version":{"type":"string",
     "description":"Of the dialect"},"tessera":{"type":"object","required":["version",
-    "commit","cpu"],"properties":{"version":{"type":"string"},"commit":{"type":"string"},
-    "cpu":{"type":"string","enum":["avx512","avx2","neon","baseline"]}}}}})"},
+    "commit","cpu","body_types"],"properties":{"version":{"type":"string"},
+    "commit":{"type":"string"},
+    "cpu":{"type":"string","enum":["avx512","avx2","neon","baseline"]},
+    "body_types":{"type":"array","items":{"type":"string"}}}}}})"},
   {"ClusterStatus", R"(
     {"type":"object","required":["status"],"properties":{"status":{"type":"string",
     "enum":["disabled"]}}})"},

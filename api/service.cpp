@@ -60,14 +60,19 @@ struct Service::Impl {
 
   HttpResponse answer(const HttpRequest& request, Clock::time_point started,
                       std::size_t& counter_index);
-  HttpResponse call_route(const HttpRequest& request, const Target& target,
-                          const Router::Match& match, Clock::time_point started);
+  std::optional<HttpResponse> answer_quickly(const HttpRequest& request, Clock::time_point started,
+                                             std::size_t& counter_index);
+  /// Nothing only if `is_quick`.
+  std::optional<HttpResponse> call_route(const HttpRequest& request, const Target& target,
+                                         const Router::Match& match, Clock::time_point started,
+                                         bool is_quick);
   void count(std::size_t counter_index, int status);
 
   engine::Database& database;
   metrics::Registry& registry;
   const Router router;
   const QueryTimes query_times;
+  QueryTimeTable time_table;
   std::atomic<bool> is_ready = false;
   /// One a route, and one for everything else.
   std::vector<RouteCounters> counters = std::vector<RouteCounters>(routes().size() + 1);
@@ -95,8 +100,10 @@ void Service::Impl::count(std::size_t counter_index, int status) {
   counter->add();
 }
 
-HttpResponse Service::Impl::call_route(const HttpRequest& request, const Target& target,
-                                       const Router::Match& match, Clock::time_point started) {
+std::optional<HttpResponse> Service::Impl::call_route(const HttpRequest& request,
+                                                      const Target& target,
+                                                      const Router::Match& match,
+                                                      Clock::time_point started, bool is_quick) {
   const Route& route = *match.route;
   const auto parameters = parse_call_parameters(target);
   if (parameters.has_error()) return failure_response(parameters.error(), seconds_since(started));
@@ -113,18 +120,21 @@ HttpResponse Service::Impl::call_route(const HttpRequest& request, const Target&
   Call call{.database = database,
             .registry = registry,
             .query_times = query_times,
+            .time_table = time_table,
             .request = request,
             .target = target,
             .path_parameters = match.path_parameters,
             .parameters = *parameters,
             .cancel = *cancel,
-            .is_ready = is_ready.load(std::memory_order_relaxed)};
+            .is_ready = is_ready.load(std::memory_order_relaxed),
+            .is_quick = is_quick};
   HttpResponse response;
   response.content_type = route.content_type;
   const bool is_enveloped = route.form == AnswerForm::kEnvelope;
   if (is_enveloped) response.body = kEnvelopeHead;
   JsonWriter json(response.body);
   const Status status = route.handle(call, json);
+  if (call.is_handed_over) return std::nullopt;
   if (!status.ok()) return failure_response(status, seconds_since(started));
   response.status = call.http_status;
   if (is_enveloped) append_envelope_tail(response.body, seconds_since(started));
@@ -138,7 +148,7 @@ HttpResponse Service::Impl::answer(const HttpRequest& request, Clock::time_point
   const Router::Match match = router.find(request.method, target->segments);
   if (match.route != nullptr) {
     counter_index = match.index;
-    return call_route(request, *target, match, started);
+    return *call_route(request, *target, match, started, false);
   }
   const std::string call =
       std::string(method_name(request.method)) + " " + shown_path(request.target);
@@ -154,6 +164,18 @@ HttpResponse Service::Impl::answer(const HttpRequest& request, Clock::time_point
     return response;
   }
   return failure_response({Code::kNotFound, "there is no " + call}, seconds_since(started));
+}
+
+std::optional<HttpResponse> Service::Impl::answer_quickly(const HttpRequest& request,
+                                                          Clock::time_point started,
+                                                          std::size_t& counter_index) {
+  if (request.body.size() > kQuickBodyBytesMax) return std::nullopt;
+  const auto target = parse_target(request.target);
+  if (target.has_error()) return std::nullopt;
+  const Router::Match match = router.find(request.method, target->segments);
+  if (match.route == nullptr || !is_quick_route(*match.route)) return std::nullopt;
+  counter_index = match.index;
+  return call_route(request, *target, match, started, true);
 }
 
 Service::Service(engine::Database& database, metrics::Registry& registry)
@@ -184,6 +206,18 @@ HttpResponse Service::handle(const HttpRequest& request) noexcept {
     response.body.clear();
   }
   return response;
+}
+
+std::optional<HttpResponse> Service::handle_quickly(const HttpRequest& request) noexcept {
+  try {
+    std::size_t counter_index = 0;
+    auto response = impl_->answer_quickly(request, Clock::now(), counter_index);
+    if (response) impl_->count(counter_index, response->status);
+    return response;
+  } catch (...) {
+    // handle() meets the same failure and says what it is.
+    return std::nullopt;
+  }
 }
 
 HttpResponse Service::refusal(int status, std::string_view message) {

@@ -37,8 +37,8 @@ Status ApiReply::to_status() const {
 }
 
 Result<ApiReply> ApiClient::send(std::string_view method, std::string_view target,
-                                 std::string_view body) {
-  TESSERA_ASSIGN_OR_RETURN(HttpReply http, http_.send(method, target, body));
+                                 std::string_view body, std::string_view content_type) {
+  TESSERA_ASSIGN_OR_RETURN(HttpReply http, http_.send(method, target, body, content_type));
   ApiReply reply;
   reply.http_status = http.status;
   reply.retry_after_seconds = http.retry_after_seconds;

@@ -30,7 +30,8 @@ class ApiClient {
   /// Any answer of the daemon, refusals too. Fails when the daemon cannot be reached or what
   /// answered is no Tessera daemon (kInternal).
   Result<ApiReply> send(std::string_view method, std::string_view target,
-                        std::string_view body = {});
+                        std::string_view body = {},
+                        std::string_view content_type = "application/json");
   /// The result of a call; a refusal is a Status with the daemon's text.
   Result<Json> call(std::string_view method, std::string_view target, std::string_view body = {});
 

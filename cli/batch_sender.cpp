@@ -1,6 +1,7 @@
 #include "cli/batch_sender.h"
 
 #include <algorithm>
+#include <span>
 
 namespace tessera::cli {
 namespace {
@@ -21,20 +22,6 @@ bool is_worth_repeating(int http_status) {
 
 bool is_worth_repeating(const Status& failure) {
   return failure.code() == Code::kUnavailable || failure.code() == Code::kTimeout;
-}
-
-std::string body_of(const std::vector<ImportRow>& rows, std::size_t begin, std::size_t end) {
-  std::size_t bytes = 16;
-  for (std::size_t i = begin; i < end; ++i) bytes += rows[i].point_json.size() + 1;
-  std::string body;
-  body.reserve(bytes);
-  body += "{\"points\":[";
-  for (std::size_t i = begin; i < end; ++i) {
-    if (i != begin) body += ',';
-    body += rows[i].point_json;
-  }
-  body += "]}";
-  return body;
 }
 
 }  // namespace
@@ -61,7 +48,10 @@ BatchSender::~BatchSender() {
 bool BatchSender::submit(Batch& batch, std::chrono::milliseconds wait) {
   std::unique_lock lock(mutex_);
   const auto has_room = [this] { return pending_count_ < 2 * threads_.size(); };
-  if (!changed_.wait_for(lock, wait, has_room)) return false;
+  // Batches that ended make room only when their outcomes are taken: then there is nothing to wait
+  // for here.
+  changed_.wait_for(lock, wait, [&] { return has_room() || !outcomes_.empty(); });
+  if (!has_room()) return false;
   ++pending_count_;
   queue_.push_back(std::move(batch));
   lock.unlock();
@@ -115,7 +105,9 @@ void BatchSender::work() {
 
 void BatchSender::send_rows(ApiClient& client, const std::vector<ImportRow>& rows,
                             std::size_t begin, std::size_t end, BatchOutcome& outcome) {
-  const Result<ApiReply> reply = send_with_retries(client, body_of(rows, begin, end));
+  const std::span<const ImportRow> sent(rows.data() + begin, end - begin);
+  const Result<ApiReply> reply =
+      send_with_retries(client, make_upsert_body(sent, options_.is_binary));
   if (!reply) {
     outcome.failure = reply.error();
   } else if (reply->ok()) {
@@ -132,11 +124,11 @@ void BatchSender::send_rows(ApiClient& client, const std::vector<ImportRow>& row
   }
 }
 
-Result<ApiReply> BatchSender::send_with_retries(ApiClient& client, const std::string& body) {
+Result<ApiReply> BatchSender::send_with_retries(ApiClient& client, const UpsertBody& body) {
   std::optional<Clock::time_point> deadline;
   std::chrono::milliseconds next_pause = kFirstPause;
   while (true) {
-    Result<ApiReply> reply = client.send("PUT", target_, body);
+    Result<ApiReply> reply = client.send("PUT", target_, body.bytes, body.content_type);
     const bool is_final =
         reply ? !is_worth_repeating(reply->http_status) : !is_worth_repeating(reply.error());
     if (is_final) {

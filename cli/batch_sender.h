@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "cli/api_client.h"
 #include "cli/row_source.h"
+#include "cli/upsert_body.h"
 
 namespace tessera::cli {
 
@@ -45,6 +46,7 @@ class BatchSender {
     std::uint32_t connection_count = 2;
     std::chrono::milliseconds retry_for{30'000};  ///< From the first failure of a request.
     bool stops_at_bad_row = true;                 ///< Leaves a batch at its first bad row.
+    bool is_binary = false;  ///< The daemon takes kBinaryPointsType; rows that suit it go so.
     HttpClient::Options http;
   };
 
@@ -55,7 +57,7 @@ class BatchSender {
   BatchSender& operator=(const BatchSender&) = delete;
 
   /// Takes the batch as soon as fewer than twice the connections are under way; false when that did
-  /// not happen in time, and the batch is left alone.
+  /// not happen in time or cannot before outcomes are taken, and the batch is left alone.
   bool submit(Batch& batch, std::chrono::milliseconds wait);
   /// What has ended since the last call; waits for at least one while any is under way.
   std::vector<BatchOutcome> take_outcomes(std::chrono::milliseconds wait);
@@ -68,7 +70,7 @@ class BatchSender {
   void work();
   void send_rows(ApiClient& client, const std::vector<ImportRow>& rows, std::size_t begin,
                  std::size_t end, BatchOutcome& outcome);
-  Result<ApiReply> send_with_retries(ApiClient& client, const std::string& body);
+  Result<ApiReply> send_with_retries(ApiClient& client, const UpsertBody& body);
   /// false when the sender is being destroyed.
   bool pause(std::chrono::milliseconds duration, const std::string& reason);
 

@@ -157,30 +157,26 @@ class CsvSource final : public RowSource {
                                           " fields, the header has " +
                                           std::to_string(columns_.names.size())};
     }
-    PointId id(options_.first_id.value_or(0) + row_count_before_ + index);
+    row.id = PointId(options_.first_id.value_or(0) + row_count_before_ + index);
     if (columns_.id) {
-      TESSERA_ASSIGN_OR_RETURN(id, id_from_text(fields_[*columns_.id]));
+      TESSERA_ASSIGN_OR_RETURN(row.id, id_from_text(fields_[*columns_.id]));
     }
-    std::string vector;
-    bool is_not_zero = false;
-    TESSERA_RETURN_IF_ERROR(convert_vector(row, vector, is_not_zero));
-    TESSERA_ASSIGN_OR_RETURN(const std::string payload, payload_of());
-    row.is_skipped = options_.skips_zero_rows && !is_not_zero;
-    row.point_json = point_json(id, options_.vector_name, vector, payload);
+    TESSERA_ASSIGN_OR_RETURN(auto vector, convert_vector());
+    row.is_skipped = options_.skips_zero_rows && is_zero(vector);
+    row.vectors.emplace_back(options_.vector_name, std::move(vector));
+    TESSERA_ASSIGN_OR_RETURN(row.payload_json, payload_of());
     return {};
   }
 
-  Status convert_vector(ImportRow& row, std::string& out, bool& is_not_zero) {
+  Result<std::vector<float>> convert_vector() const {
     if (columns_.vector) {
       const std::string& name = columns_.names[*columns_.vector];
       const Result<Json> list = parse_json(fields_[*columns_.vector]);
       if (!list) return list.error().with_context("column \"" + name + "\"");
-      std::size_t dim = 0;
-      TESSERA_RETURN_IF_ERROR(vector_from_json(*list, out, dim, is_not_zero));
-      row.dims.emplace_back(options_.vector_name, dim);
-      return {};
+      return vector_from_json(*list);
     }
-    values_.clear();
+    std::vector<float> values;
+    values.reserve(columns_.components.size());
     for (const std::size_t column : columns_.components) {
       std::string_view cell = fields_[column];
       while (cell.starts_with(' ')) cell.remove_prefix(1);
@@ -191,14 +187,13 @@ class CsvSource final : public RowSource {
       const auto [stop, error] = std::from_chars(cell.data(), end, value);
       // Digits too small for a float come as out of range; the nearest float is then 0.
       if (cell.empty() || stop != end || (error != std::errc() && !is_tiny(cell))) {
-        return {Code::kInvalidArgument, "column \"" + columns_.names[column] + "\": \"" +
-                                            shortened(cell, 40) + "\" is not a number"};
+        return Status(Code::kInvalidArgument, "column \"" + columns_.names[column] + "\": \"" +
+                                                  shortened(cell, 40) + "\" is not a number");
       }
-      values_.push_back(value);
-      if (value != 0) is_not_zero = true;
+      values.push_back(value);
     }
-    row.dims.emplace_back(options_.vector_name, values_.size());
-    return append_vector(out, values_.data(), values_.size());
+    TESSERA_RETURN_IF_ERROR(check_finite(values));
+    return values;
   }
 
   static bool is_tiny(std::string_view cell) {
@@ -229,7 +224,6 @@ class CsvSource final : public RowSource {
   const std::uint64_t row_count_before_;
   std::uint64_t row_index_ = 0;
   std::vector<std::string> fields_;
-  std::vector<float> values_;
 };
 
 }  // namespace

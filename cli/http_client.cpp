@@ -176,13 +176,13 @@ const DaemonUrl& HttpClient::url() const {
 }
 
 Result<HttpReply> HttpClient::send(std::string_view method, std::string_view target,
-                                   std::string_view body) {
+                                   std::string_view body, std::string_view content_type) {
   const http::verb verb = http::string_to_verb(method);
   http::request<http::string_body> request(verb, impl_->url.prefix + std::string(target), 11);
   request.set(http::field::host, impl_->url.host + ":" + impl_->url.port);
   request.set(http::field::user_agent, "tessera/" TESSERA_CLI_VERSION);
   if (!body.empty()) {
-    request.set(http::field::content_type, "application/json");
+    request.set(http::field::content_type, content_type);
     request.body() = body;
   }
   request.prepare_payload();

@@ -47,7 +47,8 @@ class HttpClient {
   /// connection broke, kTimeout when it did not answer in time; both name the URL. A GET, PUT or
   /// DELETE that fails on a reused connection is tried once more on a fresh one, because the daemon
   /// may have closed an idle connection at that very moment.
-  Result<HttpReply> send(std::string_view method, std::string_view target, std::string_view body);
+  Result<HttpReply> send(std::string_view method, std::string_view target, std::string_view body,
+                         std::string_view content_type = "application/json");
 
   [[nodiscard]] const DaemonUrl& url() const;
 

@@ -1,5 +1,6 @@
 #include "cli/importer.h"
 
+#include <algorithm>
 #include <deque>
 #include <map>
 
@@ -37,6 +38,23 @@ std::string options_text(const RowOptions& rows) {
   add(optional_text(rows.payloads_file));
   add(std::to_string(static_cast<int>(rows.payload_match)));
   return text;
+}
+
+std::vector<std::pair<std::string, std::size_t>> dims_of(const ImportRow& row) {
+  std::vector<std::pair<std::string, std::size_t>> dims;
+  for (const auto& [name, vector] : row.vectors) dims.emplace_back(name, vector.size());
+  return dims;
+}
+
+/// About what the row takes as JSON, its largest form.
+std::size_t bytes_of(const ImportRow& row) {
+  constexpr std::size_t kNumberBytes = 13;
+  constexpr std::size_t kFrameBytes = 80;
+  std::size_t bytes = kFrameBytes + row.payload_json.size();
+  for (const auto& [name, vector] : row.vectors) {
+    bytes += name.size() + vector.size() * kNumberBytes;
+  }
+  return bytes;
 }
 
 /// One run. Thread rule: confined to one thread.
@@ -195,7 +213,7 @@ class Import {
       TESSERA_ASSIGN_OR_RETURN(const bool is_there, source_->next(row));
       if (!is_there) break;
       peeked_.push_back(std::move(row));
-      if (peeked_.back().problem.empty()) return peeked_.back().dims;
+      if (peeked_.back().problem.empty()) return dims_of(peeked_.back());
       if (!options_.skips_bad_rows) {
         return Status(Code::kInvalidArgument, peeked_.back().where + ": " + peeked_.back().problem);
       }
@@ -210,6 +228,7 @@ class Import {
     sender_options.connection_count = options_.connection_count;
     sender_options.retry_for = options_.retry_for;
     sender_options.stops_at_bad_row = !options_.skips_bad_rows;
+    sender_options.is_binary = takes_binary();
     BatchSender sender(url_, sender_options);
     Status status = read_files(sender);
     // What was read before a bad row or a damaged file is still imported.
@@ -218,6 +237,15 @@ class Import {
       if (status.ok()) status = rest;
     }
     return status;
+  }
+
+  /// A daemon says which bodies it takes; one that does not takes JSON.
+  bool takes_binary() {
+    const Result<ApiReply> root = client_.send("GET", "/");
+    if (!root || !root->ok()) return false;
+    const Json& types = member(member(root->result, "tessera"), "body_types");
+    return types.is_array() &&
+           std::find(types.begin(), types.end(), kBinaryPointsType) != types.end();
   }
 
   Status read_files(BatchSender& sender) {
@@ -247,13 +275,13 @@ class Import {
       }
       const bool is_sent = row.problem.empty() && !row.is_skipped;
       if (row.problem.empty() && row.is_skipped) ++mark_.skipped_count;
-      if (is_sent && batch_bytes_ + row.point_json.size() > options_.batch_bytes_max) {
+      if (is_sent && batch_bytes_ + bytes_of(row) > options_.batch_bytes_max) {
         TESSERA_RETURN_IF_ERROR(send_batch(sender));
       }
       position_ = row.after;
       progress_.done_bytes = bytes_before_ + position_.byte_offset;
       if (!is_sent) continue;
-      batch_bytes_ += row.point_json.size() + 1;
+      batch_bytes_ += bytes_of(row);
       batch_.rows.push_back(std::move(row));
       if (batch_.rows.size() >= options_.batch_row_count) {
         TESSERA_RETURN_IF_ERROR(send_batch(sender));

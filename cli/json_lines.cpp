@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "cli/input_file.h"
 #include "cli/point_json.h"
 #include "cli/row_source.h"
@@ -45,16 +47,12 @@ class JsonLinesSource final : public RowSource {
     }
     if (!object.contains(options_.id_field)) return missing(options_.id_field);
     if (!object.contains(options_.vector_field)) return missing(options_.vector_field);
-    TESSERA_ASSIGN_OR_RETURN(const PointId id, id_from_json(object[options_.id_field]));
-
-    std::string vector;
-    bool is_not_zero = false;
-    const Json& given = object[options_.vector_field];
-    TESSERA_RETURN_IF_ERROR(convert_vectors(given, row, vector, is_not_zero));
-    TESSERA_ASSIGN_OR_RETURN(const std::string payload, payload_of(object));
-    row.is_skipped = options_.skips_zero_rows && !is_not_zero;
-    const std::string_view name = given.is_object() ? std::string_view() : options_.vector_name;
-    row.point_json = point_json(id, name, vector, payload);
+    TESSERA_ASSIGN_OR_RETURN(row.id, id_from_json(object[options_.id_field]));
+    TESSERA_RETURN_IF_ERROR(convert_vectors(object[options_.vector_field], row));
+    TESSERA_ASSIGN_OR_RETURN(row.payload_json, payload_of(object));
+    row.is_skipped = options_.skips_zero_rows &&
+                     std::all_of(row.vectors.begin(), row.vectors.end(),
+                                 [](const auto& vector) { return is_zero(vector.second); });
     return {};
   }
 
@@ -62,22 +60,17 @@ class JsonLinesSource final : public RowSource {
     return {Code::kInvalidArgument, "field \"" + field + "\" is missing"};
   }
 
-  Status convert_vectors(const Json& given, ImportRow& row, std::string& out, bool& is_not_zero) {
-    std::size_t dim = 0;
+  Status convert_vectors(const Json& given, ImportRow& row) const {
     if (!given.is_object()) {
-      TESSERA_RETURN_IF_ERROR(vector_from_json(given, out, dim, is_not_zero));
-      row.dims.emplace_back(options_.vector_name, dim);
+      TESSERA_ASSIGN_OR_RETURN(auto vector, vector_from_json(given));
+      row.vectors.emplace_back(options_.vector_name, std::move(vector));
       return {};
     }
-    out += '{';
     for (const auto& [name, value] : given.items()) {
-      if (out.size() > 1) out += ',';
-      out += show_json(Json(name)) + ':';
-      const Status status = vector_from_json(value, out, dim, is_not_zero);
-      if (!status.ok()) return status.with_context("vector \"" + name + "\"");
-      row.dims.emplace_back(name, dim);
+      auto vector = vector_from_json(value);
+      if (!vector) return vector.error().with_context("vector \"" + name + "\"");
+      row.vectors.emplace_back(name, std::move(*vector));
     }
-    out += '}';
     return {};
   }
 

@@ -65,18 +65,13 @@ void append_float(std::string& out, float value) {
   out.append(digits, end.ptr);
 }
 
-Status append_vector(std::string& out, const float* values, std::size_t count) {
+void append_vector(std::string& out, const std::vector<float>& values) {
   out += '[';
-  for (std::size_t i = 0; i < count; ++i) {
-    if (!std::isfinite(values[i])) {
-      return {Code::kInvalidArgument, "vector value " + std::to_string(i) + " is " +
-                                          (std::isnan(values[i]) ? "not a number" : "infinite")};
-    }
+  for (std::size_t i = 0; i < values.size(); ++i) {
     if (i != 0) out += ',';
     append_float(out, values[i]);
   }
   out += ']';
-  return {};
 }
 
 const Json& member(const Json& object, std::string_view name) {

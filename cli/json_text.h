@@ -2,6 +2,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -24,8 +25,8 @@ Result<std::string> encode_json(const Json& value);
 
 /// The shortest decimal that reads back as the same float. Requires a finite value.
 void append_float(std::string& out, float value);
-/// A JSON list of floats; kInvalidArgument names the first value that is not finite.
-Status append_vector(std::string& out, const float* values, std::size_t count);
+/// A JSON list of floats. Requires finite values.
+void append_vector(std::string& out, const std::vector<float>& values);
 
 /// Member `name` of an object, or a null that outlives the call. Never throws.
 const Json& member(const Json& object, std::string_view name);

@@ -129,7 +129,8 @@ class MatrixSource final : public RowSource {
     }
     TESSERA_ASSIGN_OR_RETURN(const std::optional<PointId> id, id_of(index, row));
     if (!id) return true;
-    TESSERA_RETURN_IF_ERROR(convert(index, *id, bytes, row));
+    row.id = *id;
+    TESSERA_RETURN_IF_ERROR(convert(index, bytes, row));
     return true;
   }
 
@@ -190,32 +191,27 @@ class MatrixSource final : public RowSource {
     return std::optional(PointId(static_cast<std::uint64_t>(number)));
   }
 
-  Status convert(std::uint64_t index, const PointId& id, const std::byte* bytes, ImportRow& row) {
+  Status convert(std::uint64_t index, const std::byte* bytes, ImportRow& row) {
     const MatrixLayout& layout = rows_.layout();
-    values_.resize(layout.dim);
+    std::vector<float> values(layout.dim);
     for (std::uint32_t i = 0; i < layout.dim; ++i) {
-      values_[i] = element_as_float(layout.type, bytes + i * element_bytes(layout.type));
+      values[i] = element_as_float(layout.type, bytes + i * element_bytes(layout.type));
     }
-    row.dims.emplace_back(options_.vector_name, layout.dim);
-    row.is_skipped = options_.skips_zero_rows &&
-                     std::all_of(values_.begin(), values_.end(), [](float v) { return v == 0; });
-    vector_json_.clear();
-    if (const Status status = append_vector(vector_json_, values_.data(), values_.size());
-        !status.ok()) {
+    row.is_skipped = options_.skips_zero_rows && is_zero(values);
+    if (const Status status = check_finite(values); !status.ok()) {
       row.problem = status.message();
       return {};
     }
-    std::string payload;
+    row.vectors.emplace_back(options_.vector_name, std::move(values));
     if (payloads_) {
-      Result<std::string> found = payloads_->payload_of(index, id);
+      Result<std::string> found = payloads_->payload_of(index, row.id);
       if (!found && found.error().code() == Code::kUnavailable) return found.error();
       if (!found) {
         row.problem = found.error().message();
         return {};
       }
-      payload = std::move(*found);
+      row.payload_json = std::move(*found);
     }
-    row.point_json = point_json(id, options_.vector_name, vector_json_, payload);
     return {};
   }
 
@@ -225,8 +221,6 @@ class MatrixSource final : public RowSource {
   std::optional<RowReader> ids_;
   std::unique_ptr<PayloadFile> payloads_;
   std::uint64_t row_index_ = 0;
-  std::vector<float> values_;
-  std::string vector_json_;
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "cli/point_json.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -30,46 +31,57 @@ Result<PointId> id_from_text(std::string_view text) {
                 "id \"" + shortened(text, 60) + "\" is neither an unsigned integer nor a UUID");
 }
 
-std::string point_json(const PointId& id, std::string_view vector_name,
-                       std::string_view vector_json, std::string_view payload_json) {
-  std::string out = "{\"id\":" + id_json(id) + ",\"vector\":";
-  out.reserve(out.size() + vector_json.size() + payload_json.size() + 64);
-  if (!vector_name.empty()) out += '{' + show_json(Json(std::string(vector_name))) + ':';
-  out += vector_json;
-  if (!vector_name.empty()) out += '}';
-  if (!payload_json.empty()) {
+std::string point_json(const ImportRow& row) {
+  std::string out = "{\"id\":" + id_json(row.id) + ",\"vector\":";
+  const bool is_map = row.vectors.size() != 1 || !row.vectors.front().first.empty();
+  if (is_map) out += '{';
+  for (std::size_t i = 0; i < row.vectors.size(); ++i) {
+    const auto& [name, vector] = row.vectors[i];
+    if (i > 0) out += ',';
+    if (is_map) out += show_json(Json(name)) + ':';
+    append_vector(out, vector);
+  }
+  if (is_map) out += '}';
+  if (!row.payload_json.empty()) {
     out += ",\"payload\":";
-    out += payload_json;
+    out += row.payload_json;
   }
   out += '}';
   return out;
 }
 
-Status vector_from_json(const Json& value, std::string& out, std::size_t& dim, bool& is_not_zero) {
+Result<std::vector<float>> vector_from_json(const Json& value) {
   if (!value.is_array()) {
-    return {Code::kInvalidArgument,
-            "vector is " + std::string(value.type_name()) + ", not a list of numbers"};
+    return Status(Code::kInvalidArgument,
+                  "vector is " + std::string(value.type_name()) + ", not a list of numbers");
   }
-  if (value.empty()) return {Code::kInvalidArgument, "vector is empty"};
-  dim = value.size();
-  out += '[';
-  std::size_t i = 0;
+  if (value.empty()) return Status(Code::kInvalidArgument, "vector is empty");
+  std::vector<float> values;
+  values.reserve(value.size());
   for (const Json& number : value) {
-    if (!number.is_number()) {
-      return {Code::kInvalidArgument, "vector value " + std::to_string(i) + " is " +
-                                          shortened(show_json(number), 40) + ", not a number"};
-    }
+    const auto wrong = [&values](const std::string& text) {
+      return Status(Code::kInvalidArgument,
+                    "vector value " + std::to_string(values.size()) + " is " + text);
+    };
+    if (!number.is_number()) return wrong(shortened(show_json(number), 40) + ", not a number");
     const auto as_float = static_cast<float>(number.get<double>());
-    if (!std::isfinite(as_float)) {
-      return {Code::kInvalidArgument,
-              "vector value " + std::to_string(i) + " is beyond the range of a 32-bit float"};
-    }
-    if (as_float != 0) is_not_zero = true;
-    if (i++ != 0) out += ',';
-    append_float(out, as_float);
+    if (!std::isfinite(as_float)) return wrong("beyond the range of a 32-bit float");
+    values.push_back(as_float);
   }
-  out += ']';
+  return values;
+}
+
+Status check_finite(const std::vector<float>& values) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (std::isfinite(values[i])) continue;
+    return {Code::kInvalidArgument, "vector value " + std::to_string(i) + " is " +
+                                        (std::isnan(values[i]) ? "not a number" : "infinite")};
+  }
   return {};
+}
+
+bool is_zero(const std::vector<float>& values) {
+  return std::all_of(values.begin(), values.end(), [](float value) { return value == 0; });
 }
 
 }  // namespace tessera::cli

@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/point_id.h"
 #include "cli/json_text.h"
@@ -17,13 +18,14 @@ Result<PointId> id_from_json(const Json& value);
 /// The same from plain text, as in a CSV cell or on the command line.
 Result<PointId> id_from_text(std::string_view text);
 
-/// {"id":..,"vector":..,"payload":..}; a named vector becomes {"name":[..]}; an empty payload text
-/// is left out.
-std::string point_json(const PointId& id, std::string_view vector_name,
-                       std::string_view vector_json, std::string_view payload_json);
+/// {"id":..,"vector":..,"payload":..}; named vectors become {"name":[..]}; an empty payload text is
+/// left out.
+std::string point_json(const ImportRow& row);
 
-/// Checks a JSON list of numbers and writes it with the shortest digits. false for an all-zero one
-/// in `is_not_zero`. kInvalidArgument names the value at fault.
-Status vector_from_json(const Json& value, std::string& out, std::size_t& dim, bool& is_not_zero);
+/// A JSON list of numbers that fit 32-bit floats. kInvalidArgument names the value at fault.
+Result<std::vector<float>> vector_from_json(const Json& value);
+/// kInvalidArgument names the first value that is not finite.
+Status check_finite(const std::vector<float>& values);
+bool is_zero(const std::vector<float>& values);
 
 }  // namespace tessera::cli

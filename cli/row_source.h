@@ -43,11 +43,13 @@ struct RowPosition {
 
 /// One row as it will be sent, or why it cannot be.
 struct ImportRow {
-  std::string where;        ///< "items.jsonl:17", "base.npy: row 5"
-  std::string point_json;   ///< {"id":...,"vector":...,"payload":...}
-  std::string problem;      ///< Not empty: a bad row.
-  bool is_skipped = false;  ///< An all-zero vector that was asked to be left out.
-  std::vector<std::pair<std::string, std::size_t>> dims;  ///< By vector name.
+  std::string where;  ///< "items.jsonl:17", "base.npy: row 5"
+  PointId id;
+  /// By name; "" is the unnamed one. None is empty, all values are finite.
+  std::vector<std::pair<std::string, std::vector<float>>> vectors;
+  std::string payload_json;  ///< An object, or empty.
+  std::string problem;       ///< Not empty: a bad row; id, vectors and payload mean nothing then.
+  bool is_skipped = false;   ///< An all-zero vector that was asked to be left out.
   RowPosition after;
 };
 

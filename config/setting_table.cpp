@@ -69,6 +69,7 @@ std::vector<Setting> make_table() {
       {"server.host", text<server, &Server::host>()},
       {"server.port", integer<server, &Server::port>(0, 65'535)},
       {"server.allow_remote", flag<server, &Server::allow_remote>()},
+      {"server.io_thread_count", integer<server, &Server::io_thread_count>(0, 256)},
       {"server.worker_count", integer<server, &Server::worker_count>(0, 1'024)},
       {"server.connection_count_max", integer<server, &Server::connection_count_max>(1, 1'000'000)},
       {"server.queue_length_max", integer<server, &Server::queue_length_max>(1, 1'000'000)},

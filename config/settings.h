@@ -14,9 +14,11 @@ namespace tessera::config {
 
 struct ServerSettings {
   std::string host = "127.0.0.1";
-  std::uint16_t port = 6333;       ///< 0: the system picks one; the start-up line says which.
-  bool allow_remote = false;       ///< Whether `host` may be reached from other machines.
-  std::uint32_t worker_count = 0;  ///< Threads that answer requests; 0: one a core, at least 2.
+  std::uint16_t port = 6333;  ///< 0: the system picks one; the start-up line says which.
+  bool allow_remote = false;  ///< Whether `host` may be reached from other machines.
+  /// Threads that read requests and answer small ones at once; 0: one a core.
+  std::uint32_t io_thread_count = 0;
+  std::uint32_t worker_count = 0;  ///< Threads that answer the others; 0: one a core, at least 2.
   std::uint32_t connection_count_max = 1024;
   std::uint32_t queue_length_max = 1024;  ///< Requests waiting for a worker; others get 503.
   std::uint64_t body_bytes_max = 32ULL << 20;

@@ -56,11 +56,11 @@ bool ConnectionSet::wait_until_empty(std::chrono::milliseconds timeout) {
 }
 
 Core::Core(const config::ServerSettings& server_settings, metrics::Registry& registry,
-           Refuse refuse_with, Handler handle_with)
+           Refuse refuse_with, Handlers handle_with)
     : settings(server_settings),
       refuse(std::move(refuse_with)),
       metrics(registry),
-      handler(std::move(handle_with)),
+      handlers(std::move(handle_with)),
       body_budget(server_settings.body_bytes_total_max),
       workers(worker_count(settings), settings.queue_length_max, metrics.queue_length),
       probe_workers(1, kProbeQueueLengthMax, metrics.probe_queue_length) {}
@@ -87,6 +87,20 @@ api::HttpResponse guarded_answer(const Core& core,
     response.status = 500;
     return response;
   }
+}
+
+std::optional<api::HttpResponse> quick_answer(const Core& core,
+                                              const api::HttpRequest& request) noexcept {
+  try {
+    const std::shared_ptr<const Handlers> handlers = core.handlers.get();
+    if (handlers->handle_quickly) return handlers->handle_quickly(request);
+  } catch (const std::exception& error) {
+    log::warn("a request failed with an exception, a worker tries again",
+              {{"reason", error.what()}});
+  } catch (...) {
+    log::warn("a request failed with an unknown exception, a worker tries again");
+  }
+  return std::nullopt;
 }
 
 }  // namespace tessera::server

@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -49,13 +50,13 @@ class ConnectionSet {
 /// What all connections of a server share. Outlives them.
 struct Core {
   Core(const config::ServerSettings& server_settings, metrics::Registry& registry,
-       Refuse refuse_with, Handler handle_with);
+       Refuse refuse_with, Handlers handle_with);
 
   const config::ServerSettings settings;
   const Refuse refuse;
   // The rest locks itself.
   RequestMetrics metrics;
-  HandlerSlot handler;
+  HandlerSlot handlers;
   ByteBudget body_budget;
   ConnectionSet connections;
   std::atomic<bool> is_stopping = false;
@@ -68,5 +69,9 @@ struct Core {
 /// Runs `make`; what it throws becomes a refusal. Never throws.
 api::HttpResponse guarded_answer(const Core& core,
                                  const std::function<api::HttpResponse()>& make) noexcept;
+
+/// The answer of the quick handler, if there is one. Never throws.
+std::optional<api::HttpResponse> quick_answer(const Core& core,
+                                              const api::HttpRequest& request) noexcept;
 
 }  // namespace tessera::server

@@ -138,9 +138,13 @@ class Daemon {
     database_ = std::move(**opened);
     service_ = std::make_unique<api::Service>(*database_, registry_);
     service_->set_ready(true);
-    server_->set_handler([service = service_.get()](const api::HttpRequest& request) {
+    const auto handle = [service = service_.get()](const api::HttpRequest& request) {
       return service->handle(request);
-    });
+    };
+    const auto handle_quickly = [service = service_.get()](const api::HttpRequest& request) {
+      return service->handle_quickly(request);
+    };
+    server_->set_handlers({handle, handle_quickly});
     log::info("ready");
     return {};
   }

@@ -1,6 +1,9 @@
 #include "server/response_head.h"
 
+#include <array>
+#include <charconv>
 #include <ctime>
+#include <string_view>
 
 namespace tessera::server {
 namespace {
@@ -82,12 +85,30 @@ const char* reason_phrase(int status) {
 }
 
 /// RFC 9110, section 5.6.7; the process keeps the "C" locale.
-std::string http_date(std::chrono::system_clock::time_point now) {
+struct HttpDate {
+  std::time_t seconds = -1;
+  std::size_t size = 0;
+  std::array<char, 40> text{};
+};
+
+/// The text of a second is made once a thread.
+std::string_view http_date(std::chrono::system_clock::time_point now) {
+  thread_local HttpDate date;
   const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
-  std::tm utc{};
-  ::gmtime_r(&seconds, &utc);
-  char text[40];
-  return {text, std::strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &utc)};
+  if (seconds != date.seconds) {
+    std::tm utc{};
+    ::gmtime_r(&seconds, &utc);
+    date.size =
+        std::strftime(date.text.data(), date.text.size(), "%a, %d %b %Y %H:%M:%S GMT", &utc);
+    date.seconds = seconds;
+  }
+  return {date.text.data(), date.size};
+}
+
+void append_number(std::string& head, std::size_t number) {
+  std::array<char, 24> digits;
+  head.append(digits.data(),
+              std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr);
 }
 
 void append_header(std::string& head, std::string_view name, std::string_view value) {
@@ -99,15 +120,18 @@ void append_header(std::string& head, std::string_view name, std::string_view va
 
 }  // namespace
 
-std::string compose_head(const api::HttpResponse& response, const HeadOptions& options) {
-  std::string head;
-  head.reserve(320);
-  head += "HTTP/1.1 " + std::to_string(response.status) + ' ' + reason_phrase(response.status);
+void append_head(std::string& head, const api::HttpResponse& response, const HeadOptions& options) {
+  head += "HTTP/1.1 ";
+  append_number(head, static_cast<std::size_t>(response.status));
+  head += ' ';
+  head += reason_phrase(response.status);
   head += "\r\n";
   append_header(head, "Date", http_date(options.now));
   if (has_body(response.status)) {
     append_header(head, "Content-Type", response.content_type);
-    append_header(head, "Content-Length", std::to_string(response.body.size()));
+    head += "Content-Length: ";
+    append_number(head, response.body.size());
+    head += "\r\n";
   }
   append_header(head, "Access-Control-Allow-Origin", "*");
   if (!options.is_keep_alive) {
@@ -117,6 +141,12 @@ std::string compose_head(const api::HttpResponse& response, const HeadOptions& o
   }
   for (const auto& [name, value] : response.headers) append_header(head, name, value);
   head += "\r\n";
+}
+
+std::string compose_head(const api::HttpResponse& response, const HeadOptions& options) {
+  std::string head;
+  head.reserve(320);
+  append_head(head, response, options);
   return head;
 }
 

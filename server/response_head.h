@@ -13,9 +13,11 @@ struct HeadOptions {
   std::chrono::system_clock::time_point now = std::chrono::system_clock::now();
 };
 
-/// Status line and headers of the answer, up to and with the empty line. Adds date, content type
-/// and length, the connection's fate and the header that lets pages of any origin read the answer.
-/// Line breaks inside a header's value become spaces.
+/// Appends status line and headers of the answer, up to and with the empty line. Adds date, content
+/// type and length, the connection's fate and the header that lets pages of any origin read the
+/// answer. Line breaks inside a header's value become spaces.
+void append_head(std::string& head, const api::HttpResponse& response, const HeadOptions& options);
+/// The same as a text of its own.
 std::string compose_head(const api::HttpResponse& response, const HeadOptions& options);
 
 /// Whether an answer of this status has a body at all.

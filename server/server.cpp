@@ -1,24 +1,24 @@
 #include "server/server.h"
 
+#include <algorithm>
 #include <exception>
 #include <future>
 #include <thread>
 #include <utility>
-#include <vector>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "server/core.h"
+#include "server/io_threads.h"
 #include "server/session.h"
 
 namespace tessera::server {
@@ -30,7 +30,6 @@ using std::chrono::milliseconds;
 using tcp = asio::ip::tcp;
 
 constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
-constexpr unsigned kCoresForSecondIoThread = 8;
 constexpr auto kCancelGrace = milliseconds(1000);
 constexpr auto kAbortGrace = milliseconds(200);
 
@@ -67,6 +66,11 @@ Result<tcp::endpoint> resolve(asio::io_context& io, const config::ServerSettings
   return endpoint;
 }
 
+std::size_t io_thread_count(const config::ServerSettings& settings) {
+  if (settings.io_thread_count != 0) return settings.io_thread_count;
+  return std::max(1U, std::thread::hardware_concurrency());
+}
+
 Status listen(tcp::acceptor& acceptor, const tcp::endpoint& endpoint) {
   error_code ec;
   acceptor.open(endpoint.protocol(), ec);
@@ -81,64 +85,49 @@ Status listen(tcp::acceptor& acceptor, const tcp::endpoint& endpoint) {
 
 struct Server::Impl {
   Impl(const config::ServerSettings& settings, metrics::Registry& registry, Refuse refuse,
-       Handler handler)
-      : core(settings, registry, std::move(refuse), std::move(handler)),
-        work(asio::make_work_guard(io)),
-        acceptor(asio::make_strand(io)) {}
+       Handlers handlers)
+      : core(settings, registry, std::move(refuse), std::move(handlers)),
+        io_threads(io_thread_count(settings)),
+        acceptor(io_threads.first().io) {}
 
   ~Impl() {
     shutdown(milliseconds(0));
-    // Handlers post to the io_context: they end before it does.
+    // Handlers post to the io_contexts: they end before those do.
     core.workers.stop();
     core.probe_workers.stop();
-    work.reset();
-    io.stop();
-    for (std::thread& thread : io_threads) thread.join();
+    io_threads.stop();
   }
 
   void start() {
     address = acceptor.local_endpoint();
     start_accepting();
-    const unsigned count = std::thread::hardware_concurrency() >= kCoresForSecondIoThread ? 2 : 1;
-    for (unsigned i = 0; i < count; ++i) io_threads.emplace_back([this] { run_io(); });
+    io_threads.start();
   }
 
   void start_accepting() {
     asio::co_spawn(
         acceptor.get_executor(), [this] { return accept(); },
         [this](std::exception_ptr failure) {
-          log_failure("accepting connections", failure);
+          log_failure(failure);
           if (failure && !core.is_stopping) start_accepting();
         });
   }
 
-  void run_io() {
-    for (;;) {
-      try {
-        io.run();
-        return;
-      } catch (...) {
-        log_failure("network work", std::current_exception());
-      }
-    }
-  }
-
-  static void log_failure(std::string_view what, const std::exception_ptr& failure) {
+  static void log_failure(const std::exception_ptr& failure) {
     if (!failure) return;
     try {
       std::rethrow_exception(failure);
     } catch (const std::exception& error) {
-      log::error("failed with an exception", {{"what", what}, {"reason", error.what()}});
+      log::error("accepting connections failed with an exception", {{"reason", error.what()}});
     } catch (...) {
-      log::error("failed with an unknown exception", {{"what", what}});
+      log::error("accepting connections failed with an unknown exception");
     }
   }
 
   asio::awaitable<void> accept() {
     asio::steady_timer pause(acceptor.get_executor());
     while (acceptor.is_open()) {
-      asio::any_io_executor strand = asio::make_strand(io);
-      auto [ec, socket] = co_await acceptor.async_accept(strand, kAwait);
+      auto [ec, socket] = co_await acceptor.async_accept(kAwait);
       if (!acceptor.is_open() || core.is_stopping) break;
       if (!ec) {
         admit(std::move(socket));
@@ -153,16 +142,30 @@ struct Server::Impl {
   }
 
   void admit(tcp::socket socket) {
-    if (core.connections.size() < core.settings.connection_count_max) {
-      return start_session(std::move(socket), core);
+    if (core.connections.size() >= core.settings.connection_count_max) {
+      core.metrics.connections_refused.add();
+      return start_refusal(std::move(socket), core);
     }
-    core.metrics.connections_refused.add();
-    start_refusal(std::move(socket), core);
+    IoThread& thread = io_threads.least_busy();
+    if (&thread == &io_threads.first()) return start_session(std::move(socket), thread, core);
+    // Only now is it known who has the fewest connections: the socket moves there.
+    error_code ec;
+    const tcp::endpoint endpoint = socket.local_endpoint(ec);
+    if (ec) return;
+    const auto handle = socket.release(ec);
+    if (ec) return;
+    tcp::socket moved(thread.io);
+    moved.assign(endpoint.protocol(), handle, ec);
+    if (ec) {
+      ::close(handle);
+      return;
+    }
+    start_session(std::move(moved), thread, core);
   }
 
   bool shutdown(milliseconds grace) {
     core.is_stopping = true;
-    if (!io_threads.empty()) stop_accepting();
+    if (io_threads.is_started()) stop_accepting();
     const auto each = [this](void (Connection::*action)()) {
       for (const auto& connection : core.connections.all()) ((*connection).*action)();
     };
@@ -185,13 +188,11 @@ struct Server::Impl {
     closed.get_future().wait();
   }
 
-  // Destroyed last to first: the io_context's coroutines use the core.
+  // Destroyed last to first: the coroutines of the threads use the core.
   Core core;
-  asio::io_context io;
-  asio::executor_work_guard<asio::io_context::executor_type> work;
-  tcp::acceptor acceptor;  // Confined to its strand once the threads run.
+  IoThreads io_threads;
+  tcp::acceptor acceptor;  // Confined to the first thread once the threads run.
   tcp::endpoint address;   // Constant after start().
-  std::vector<std::thread> io_threads;
 };
 
 Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -200,9 +201,16 @@ Server::~Server() = default;
 Result<std::unique_ptr<Server>> Server::open(const config::ServerSettings& settings,
                                              metrics::Registry& registry, Refuse refuse,
                                              Handler handler) {
+  return open(settings, registry, std::move(refuse), Handlers{std::move(handler), {}});
+}
+
+Result<std::unique_ptr<Server>> Server::open(const config::ServerSettings& settings,
+                                             metrics::Registry& registry, Refuse refuse,
+                                             Handlers handlers) {
   try {
-    auto impl = std::make_unique<Impl>(settings, registry, std::move(refuse), std::move(handler));
-    TESSERA_ASSIGN_OR_RETURN(const tcp::endpoint endpoint, resolve(impl->io, settings));
+    auto impl = std::make_unique<Impl>(settings, registry, std::move(refuse), std::move(handlers));
+    TESSERA_ASSIGN_OR_RETURN(const tcp::endpoint endpoint,
+                             resolve(impl->io_threads.first().io, settings));
     TESSERA_RETURN_IF_ERROR(listen(impl->acceptor, endpoint));
     impl->start();
     return std::make_unique<Server>(std::move(impl));
@@ -211,8 +219,8 @@ Result<std::unique_ptr<Server>> Server::open(const config::ServerSettings& setti
   }
 }
 
-void Server::set_handler(Handler handler) {
-  impl_->core.handler.set(std::move(handler));
+void Server::set_handlers(Handlers handlers) {
+  impl_->core.handlers.set(std::move(handlers));
 }
 
 std::string Server::address() const {

@@ -12,22 +12,27 @@
 
 namespace tessera::server {
 
-/// HTTP/1.1 over TCP: reads requests within the limits of the settings, has worker threads answer
-/// them, writes the answers in order. Refuses by itself what breaks a limit or is no HTTP.
-/// Thread rule: set_handler() and address() are safe from any thread; the rest is the owner's.
+/// HTTP/1.1 over TCP: reads requests within the limits of the settings, answers small ones at once
+/// and has worker threads answer the others, writes the answers in order. Refuses by itself what
+/// breaks a limit or is no HTTP. Thread rule: set_handlers() and address() are safe from any
+/// thread; the rest is the owner's.
 class Server {
  public:
-  /// Binds and listens at once; every request goes to `handler`. Borrows the registry.
+  /// Binds and listens at once; every request goes to `handlers`. Borrows the registry.
   /// kInvalidArgument: the host is unknown, or reachable from other machines without allow_remote;
   /// kUnavailable: the address cannot be bound (in use, for example).
+  static Result<std::unique_ptr<Server>> open(const config::ServerSettings& settings,
+                                              metrics::Registry& registry, Refuse refuse,
+                                              Handlers handlers);
+  /// The same with workers alone.
   static Result<std::unique_ptr<Server>> open(const config::ServerSettings& settings,
                                               metrics::Registry& registry, Refuse refuse,
                                               Handler handler);
   /// Stops without grace; waits for the handlers that run.
   ~Server();
 
-  /// Requests that begin from now on go to `handler`.
-  void set_handler(Handler handler);
+  /// Requests that begin from now on go to `handlers`.
+  void set_handlers(Handlers handlers);
 
   /// "127.0.0.1:6333", with the port that was bound.
   [[nodiscard]] std::string address() const;

@@ -25,6 +25,8 @@ constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 /// After the last answer the client may still be sending; what it sends is read and dropped, or the
 /// reset that closing provokes could overtake the answer.
 constexpr auto kLingerTime = std::chrono::seconds(5);
+/// How long requests that a client sent ahead are answered in a row.
+constexpr auto kTurnTime = Milliseconds(1);
 
 std::string_view text_of(asio::const_buffer bytes) {
   return {static_cast<const char*>(bytes.data()), bytes.size()};
@@ -32,16 +34,19 @@ std::string_view text_of(asio::const_buffer bytes) {
 
 }  // namespace
 
-Session::Session(tcp::socket socket, Core& core)
+Session::Session(tcp::socket socket, IoThread& thread, Core& core)
     : core_(core),
+      thread_(thread),
       socket_(std::move(socket)),
-      deadline_(socket_.get_executor()),
+      timer_(socket_.get_executor()),
       answered_(socket_.get_executor()),
-      buffer_(core.settings.header_bytes_max + kBodyReadBytes + kReadBytes) {
+      buffer_(core.settings.header_bytes_max + kBodyReadBytes + kReadBytesMax) {
+  ++thread_.connection_count;
   core_.metrics.connections.add(1);
 }
 
 Session::~Session() {
+  --thread_.connection_count;
   core_.metrics.connections.add(-1);
   core_.connections.remove(this);
 }
@@ -82,12 +87,14 @@ asio::awaitable<void> Session::run() {
     exchange_.reset();
     if (after == After::kLinger) co_await linger(kLingerTime);
     if (after != After::kKeepOpen) break;
-    if (buffer_.size() == 0 && buffer_.capacity() > 4 * kReadBytes) buffer_.shrink_to_fit();
+    if (buffer_.size() == 0 && buffer_.capacity() > read_bytes_) buffer_.shrink_to_fit();
   }
 }
 
 void Session::end(const std::exception_ptr& failure) {
   disarm();
+  ++timer_generation_;
+  timer_.cancel();
   close();
   try {
     if (failure) std::rethrow_exception(failure);
@@ -103,24 +110,32 @@ void Session::close() {
 
 void Session::arm(Clock::duration timeout) {
   is_expired_ = false;
-  wait_for_deadline(timeout, ++deadline_generation_);
+  deadline_ = Clock::now() + timeout;
+  if (!is_timer_set_ || timer_.expiry() > *deadline_) set_timer(*deadline_);
 }
 
 void Session::disarm() {
-  ++deadline_generation_;
-  deadline_.cancel();
+  deadline_.reset();
 }
 
-void Session::wait_for_deadline(Clock::duration timeout, std::uint64_t generation) {
-  deadline_.expires_after(timeout);
-  deadline_.async_wait([self = shared_from_this(), generation](error_code ec) {
-    if (ec || generation != self->deadline_generation_) return;
-    self->is_expired_ = true;
-    self->cancel_io();
-    // A read made of several steps may have been between two of them, with nothing to cancel.
-    constexpr auto kAgain = Milliseconds(50);
-    self->wait_for_deadline(kAgain, generation);
+void Session::set_timer(Clock::time_point time) {
+  is_timer_set_ = true;
+  timer_.expires_at(time);
+  timer_.async_wait([self = shared_from_this(), generation = ++timer_generation_](error_code ec) {
+    if (!ec && generation == self->timer_generation_) self->on_timer();
   });
+}
+
+void Session::on_timer() {
+  is_timer_set_ = false;
+  if (!deadline_) return;
+  const Clock::time_point now = Clock::now();
+  if (now < *deadline_) return set_timer(*deadline_);
+  is_expired_ = true;
+  cancel_io();
+  // A read made of several steps may have been between two of them, with nothing to cancel.
+  constexpr auto kAgain = Milliseconds(50);
+  set_timer(now + kAgain);
 }
 
 void Session::cancel_io() {
@@ -132,20 +147,27 @@ asio::awaitable<bool> Session::wait_for_request(bool is_first) {
   const auto& settings = core_.settings;
   skip_line_breaks();
   if (has_request_bytes()) {
-    arm(Milliseconds(settings.header_timeout_ms));
+    // The client sends ahead. It does not keep the others of this thread from their turn.
+    disarm();
+    if (Clock::now() - turn_begin_ > kTurnTime) {
+      co_await asio::post(socket_.get_executor(), asio::use_awaitable);
+      turn_begin_ = Clock::now();
+    }
     co_return !core_.is_stopping;
   }
   arm(Milliseconds(is_first ? settings.header_timeout_ms : settings.idle_timeout_ms));
   while (!has_request_bytes()) {
     if (core_.is_stopping) co_return false;
     is_idle_ = true;
-    const auto [ec, count] = co_await socket_.async_read_some(buffer_.prepare(kReadBytes), kAwait);
+    const auto [ec, count] = co_await socket_.async_read_some(buffer_.prepare(read_bytes_), kAwait);
     is_idle_ = false;
     if (ec) co_return false;
     buffer_.commit(count);
     skip_line_breaks();
   }
-  if (!is_first) arm(Milliseconds(settings.header_timeout_ms));
+  turn_begin_ = Clock::now();
+  // The first request's head has to be there by the deadline that began with the connection.
+  if (!is_first) disarm();
   co_return true;
 }
 
@@ -157,15 +179,44 @@ bool Session::has_request_bytes() const {
   return buffer_.size() > 1 || (buffer_.size() == 1 && text_of(buffer_.data()) != "\r");
 }
 
+std::size_t Session::parse_buffered(error_code& ec) {
+  auto& parser = exchange_->parser;
+  const bool is_head = !parser.is_header_done();
+  std::size_t parsed = 0;
+  ec = {};
+  while (buffer_.size() > 0 && !(is_head ? parser.is_header_done() : parser.is_done())) {
+    const std::size_t count = parser.put(buffer_.data(), ec);
+    buffer_.consume(count);
+    parsed += count;
+    if (ec == http::error::need_more) {
+      ec = {};
+      return parsed;
+    }
+    if (ec) return parsed;
+  }
+  return parsed;
+}
+
+asio::awaitable<std::size_t> Session::read_head(error_code& ec) {
+  auto& parser = exchange_->parser;
+  parser.header_limit(core_.settings.header_bytes_max);
+  // The limit is checked with the head, where the answer can say what it is.
+  parser.body_limit(boost::none);
+  const std::size_t parsed = parse_buffered(ec);
+  if (ec || parser.is_header_done()) co_return parsed;
+  if (!deadline_) arm(Milliseconds(core_.settings.header_timeout_ms));
+  const auto [failure, count] = co_await http::async_read_header(socket_, buffer_, parser, kAwait);
+  ec = failure;
+  co_return parsed + count;
+}
+
 asio::awaitable<Session::After> Session::serve() {
   exchange_ = std::make_shared<Exchange>();
   Exchange& exchange = *exchange_;
   auto& parser = exchange.parser;
   exchange.request.method = api::Method::kOther;
-  parser.header_limit(core_.settings.header_bytes_max);
-  // The limit is checked with the head, where the answer can say what it is.
-  parser.body_limit(boost::none);
-  const auto [ec, head_bytes] = co_await http::async_read_header(socket_, buffer_, parser, kAwait);
+  error_code ec;
+  const std::size_t head_bytes = co_await read_head(ec);
   core_.metrics.received_bytes.add(static_cast<double>(head_bytes));
   if (ec || head_bytes > core_.settings.header_bytes_max) {
     const error_code reason = ec ? ec : make_error_code(http::error::header_limit);
@@ -182,26 +233,36 @@ asio::awaitable<Session::After> Session::serve() {
     if (after != After::kKeepOpen) co_return after;
   }
   disarm();
-  co_return co_await answer();
+  if (!answer_now()) co_return co_await answer_by_worker();
+  co_return co_await send(may_keep_open());
 }
 
 asio::awaitable<Session::After> Session::read_body(Framing framing) {
   auto& parser = exchange_->parser;
   parser.body_limit(core_.settings.body_bytes_max);
   parser.get().body().open(core_.body_budget, framing.content_length.value_or(0));
-  arm(Milliseconds(core_.settings.body_timeout_ms));
+  disarm();
   const bool is_awaited = !parser.get()[http::field::expect].empty();
   if (is_awaited && parser.get().version() >= 11 && buffer_.size() == 0) {
+    arm(Milliseconds(core_.settings.body_timeout_ms));
     const auto [ec, count] = co_await asio::async_write(socket_, asio::buffer(kContinue), kAwait);
     core_.metrics.sent_bytes.add(static_cast<double>(count));
     if (ec) co_return After::kClose;
   }
-  if (framing.is_chunked || *framing.content_length > buffer_.size() + kReadBytes) {
-    buffer_.reserve(kBodyReadBytes);
+  error_code ec;
+  std::size_t count = parse_buffered(ec);
+  if (!ec && !parser.is_done()) {
+    if (!deadline_) arm(Milliseconds(core_.settings.body_timeout_ms));
+    if (framing.is_chunked || *framing.content_length - count > kReadBytes) {
+      buffer_.reserve(kBodyReadBytes);
+    }
+    const auto [failure, read_count] = co_await http::async_read(socket_, buffer_, parser, kAwait);
+    ec = failure;
+    count += read_count;
   }
-  const auto [ec, count] = co_await http::async_read(socket_, buffer_, parser, kAwait);
   core_.metrics.received_bytes.add(static_cast<double>(count));
   if (ec) co_return co_await refuse_read(ec, "body");
+  read_bytes_ = std::clamp(count + kReadBytes, read_bytes_, kReadBytesMax);
   co_return After::kKeepOpen;
 }
 
@@ -253,11 +314,11 @@ asio::awaitable<void> Session::linger(Clock::duration time) {
   is_idle_ = false;
 }
 
-void start_session(tcp::socket socket, Core& core) {
+void start_session(tcp::socket socket, IoThread& thread, Core& core) {
   error_code ignored;
   socket.set_option(tcp::no_delay(true), ignored);
   socket.non_blocking(true, ignored);
-  std::make_shared<Session>(std::move(socket), core)->start();
+  std::make_shared<Session>(std::move(socket), thread, core)->start();
 }
 
 }  // namespace tessera::server

@@ -8,6 +8,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+#include <boost/beast/core/buffers_suffix.hpp>
 
 #include "base/log.h"
 #include "server/response_head.h"
@@ -61,13 +62,13 @@ bool Session::may_keep_open() const {
   return exchange_->parser.keep_alive() && !core_.is_stopping;
 }
 
-asio::awaitable<Session::After> Session::answer() {
+bool Session::answer_now() {
   Exchange& exchange = *exchange_;
   const auto& message = exchange.parser.get();
   exchange.begin = Clock::now();
   if (exchange.request.method == api::Method::kOptions) {
     exchange.response = preflight_answer();
-    co_return co_await send(may_keep_open());
+    return true;
   }
   exchange.request.target = origin_form(message.target());
   exchange.request.content_type = message[http::field::content_type];
@@ -75,7 +76,13 @@ asio::awaitable<Session::After> Session::answer() {
   exchange.request.body_padding_bytes = message.body().padding_bytes();
   exchange.cancel.emplace(exchange.begin + Milliseconds(core_.settings.request_timeout_ms));
   exchange.request.cancel = &*exchange.cancel;
+  auto response = quick_answer(core_, exchange.request);
+  if (response) exchange.response = *std::move(response);
+  return response.has_value();
+}
 
+asio::awaitable<Session::After> Session::answer_by_worker() {
+  Exchange& exchange = *exchange_;
   WorkerPool& pool = is_probe(exchange.request.target) ? core_.probe_workers : core_.workers;
   answered_.expires_at(Clock::time_point::max());
   if (!pool.submit([self = shared_from_this(), shared = exchange_] { self->work(*shared); })) {
@@ -98,7 +105,7 @@ void Session::work(Exchange& exchange) noexcept {
   const Status state = exchange.cancel->check();
   if (state.ok()) {
     exchange.response =
-        guarded_answer(core_, [&] { return (*core_.handler.get())(exchange.request); });
+        guarded_answer(core_, [&] { return core_.handlers.get()->handle(exchange.request); });
   } else if (state.code() == Code::kTimeout) {
     exchange.response = guarded_answer(core_, [&] {
       api::HttpResponse late = core_.refuse(503, "the request waited too long for a worker");
@@ -127,15 +134,26 @@ asio::awaitable<Session::After> Session::send(bool is_keep_open) {
   const api::HttpResponse& response = exchange.response;
   const Clock::duration time = Clock::now() - exchange.begin;
   const bool is_http_1_0 = exchange.parser.is_header_done() && exchange.parser.get().version() < 11;
-  const std::string head =
-      compose_head(response, {.is_keep_alive = is_keep_open, .is_http_1_0 = is_http_1_0});
+  head_.clear();
+  append_head(head_, response, {.is_keep_alive = is_keep_open, .is_http_1_0 = is_http_1_0});
   const bool is_body_sent =
       exchange.request.method != api::Method::kHead && has_body(response.status);
+  // Head and body in one write: two would wait for each other's acknowledgement.
   const std::array<asio::const_buffer, 2> parts = {
-      asio::buffer(head), is_body_sent ? asio::buffer(response.body) : asio::const_buffer()};
-  arm(Milliseconds(core_.settings.write_timeout_ms));
-  const auto [ec, count] = co_await asio::async_write(socket_, parts, kAwait);
-  disarm();
+      asio::buffer(head_), is_body_sent ? asio::buffer(response.body) : asio::const_buffer()};
+  boost::beast::buffers_suffix unsent(parts);
+  // A client that takes its answers makes room for the next one in time.
+  error_code ec;
+  std::size_t count = socket_.write_some(unsent, ec);
+  if (ec == asio::error::would_block) ec = {};
+  if (!ec && count < asio::buffer_size(parts)) {
+    unsent.consume(count);
+    arm(Milliseconds(core_.settings.write_timeout_ms));
+    const auto [failure, rest] = co_await asio::async_write(socket_, unsent, kAwait);
+    ec = failure;
+    count += rest;
+    disarm();
+  }
   core_.metrics.sent_bytes.add(static_cast<double>(count));
   report(exchange, time);
   if (ec) {

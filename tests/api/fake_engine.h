@@ -50,7 +50,9 @@ class FakeCollection final : public engine::Collection {
   }
   Result<engine::QueryResult> query(const engine::QueryRequest& request,
                                     const CancelToken& cancel) const override {
-    if (const Status status = cancel.check(); !status.ok()) return status;
+    do {
+      if (const Status status = cancel.check(); !status.ok()) return status;
+    } while (is_endless);
     if (!failure.ok()) return failure;
     queries.push_back(request);
     return query_answer;
@@ -78,6 +80,7 @@ class FakeCollection final : public engine::Collection {
   std::vector<engine::Record> records;
   std::optional<PointId> next_offset;
   engine::QueryResult query_answer;
+  bool is_endless = false;  ///< Queries end when they are told to.
   engine::ClustersInfo clusters_answer;
 
   // What it was asked.

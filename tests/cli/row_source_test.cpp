@@ -10,6 +10,7 @@
 
 #include "cli/json_text.h"
 #include "cli/matrix_source.h"
+#include "cli/point_json.h"
 #include "scratch_directory.h"
 
 using namespace tessera;
@@ -41,7 +42,7 @@ Rows read_all(const std::string& path, const RowOptions& options = {},
 }
 
 Json point_of(const ImportRow& row) {
-  const Result<Json> point = parse_json(row.point_json);
+  const Result<Json> point = parse_json(point_json(row));
   REQUIRE(point.has_value());
   return *point;
 }
@@ -56,7 +57,7 @@ void check_seek(const std::string& path, const RowOptions& options) {
     for (std::size_t j = i + 1; j < all.rows.size(); ++j) {
       ImportRow row;
       REQUIRE(*(*source)->next(row));
-      CHECK(row.point_json == all.rows[j].point_json);
+      CHECK(point_json(row) == point_json(all.rows[j]));
       CHECK(row.where == all.rows[j].where);
     }
     ImportRow row;
@@ -91,13 +92,13 @@ TEST_CASE("json lines: ids, plain and named vectors and payloads become points",
   const Rows result = read_all(path);
   REQUIRE(result.status.ok());
   REQUIRE(result.rows.size() == 3);
-  CHECK(result.rows[0].point_json == R"({"id":18446744073709551615,"vector":[0.1,-2,1e-07]})");
-  CHECK(result.rows[1].point_json == std::string(R"({"id":")") + kUuid +
-                                         R"(","vector":{"a":[1],"b":[2,3]},"payload":{"t":"x"}})");
+  CHECK(point_json(result.rows[0]) == R"({"id":18446744073709551615,"vector":[0.1,-2,1e-07]})");
+  CHECK(point_json(result.rows[1]) == std::string(R"({"id":")") + kUuid +
+                                          R"(","vector":{"a":[1],"b":[2,3]},"payload":{"t":"x"}})");
   CHECK(result.rows[1].where == path + ":3");
-  CHECK((result.rows[1].dims ==
-         std::vector<std::pair<std::string, std::size_t>>{{"a", 1}, {"b", 2}}));
-  CHECK(result.rows[2].point_json == R"({"id":3,"vector":[0,0]})");
+  CHECK((result.rows[1].vectors ==
+         std::vector<std::pair<std::string, std::vector<float>>>{{"a", {1}}, {"b", {2, 3}}}));
+  CHECK(point_json(result.rows[2]) == R"({"id":3,"vector":[0,0]})");
   check_seek(path, {});
 }
 
@@ -112,7 +113,7 @@ TEST_CASE("json lines: field names and the rest as payload follow the options", 
   CHECK(read_all(path, options).rows.at(0).problem ==
         "field \"title\" has no place in a point; with --payload-rest it becomes payload");
   options.takes_rest_as_payload = true;
-  CHECK(read_all(path, options).rows.at(0).point_json ==
+  CHECK(point_json(read_all(path, options).rows.at(0)) ==
         R"({"id":7,"vector":{"v":[1.5]},"payload":{"n":1,"title":"T","tags":[1,2]}})");
 }
 
@@ -175,13 +176,13 @@ TEST_CASE("npy: every element type and header version gives the same rows", "[un
       const Rows result = read_all(path, {}, 10);
       REQUIRE(result.status.ok());
       REQUIRE(result.rows.size() == 2);
-      CHECK(result.rows[0].point_json == R"({"id":10,"vector":[1,-2]})");
-      CHECK(result.rows[1].point_json == R"({"id":11,"vector":[0,3]})");
+      CHECK(point_json(result.rows[0]) == R"({"id":10,"vector":[1,-2]})");
+      CHECK(point_json(result.rows[1]) == R"({"id":11,"vector":[0,3]})");
       check_seek(path, {});
     }
   }
   const std::string bytes = scratch.write("b.npy", npy("|u1", "(1, 2)", "\xff\x01"));
-  CHECK(read_all(bytes).rows.at(0).point_json == R"({"id":0,"vector":[255,1]})");
+  CHECK(point_json(read_all(bytes).rows.at(0)) == R"({"id":0,"vector":[255,1]})");
 }
 
 TEST_CASE("npy: a half is the float of the same value for all 65536 patterns", "[unit]") {
@@ -260,13 +261,13 @@ TEST_CASE("npy: ids, first id and zero rows follow the options", "[unit]") {
   const Rows numbered = read_all(path, options);
   REQUIRE(numbered.rows.size() == 3);
   CHECK(numbered.rows[1].is_skipped);
-  CHECK(numbered.rows[2].point_json == R"({"id":102,"vector":[2]})");
+  CHECK(point_json(numbered.rows[2]) == R"({"id":102,"vector":[2]})");
 
   options = {};
   options.ids_file = scratch.write("i.npy", npy("<i8", "(3,)", raw_list<std::int64_t>({7, -1, 9})));
   const Rows named = read_all(path, options);
   REQUIRE(named.rows.size() == 3);
-  CHECK(named.rows[0].point_json == R"({"id":7,"vector":[1]})");
+  CHECK(point_json(named.rows[0]) == R"({"id":7,"vector":[1]})");
   CHECK(named.rows[1].problem.find("id -1") == 0);
   options.ids_file = scratch.write("i.npy", npy("<u4", "(2,)", raw_list<std::uint32_t>({7, 8})));
   CHECK(read_all(path, options).status.message().find("has 2 ids for 3 rows") != std::string::npos);
@@ -281,18 +282,18 @@ TEST_CASE("npy: payload lines are found by row or by id", "[unit]") {
   options.payloads_file = scratch.write("p.jsonl", "{\"t\":\"a\"}\n\n{\"t\":\"c\",\"id\":0}\n");
   const Rows by_row = read_all(path, options);
   REQUIRE(by_row.rows.size() == 3);
-  CHECK(by_row.rows[0].point_json == R"({"id":0,"vector":[1],"payload":{"t":"a"}})");
-  CHECK(by_row.rows[1].point_json == R"({"id":1,"vector":[2]})");
-  CHECK(by_row.rows[2].point_json == R"({"id":2,"vector":[3],"payload":{"t":"c","id":0}})");
+  CHECK(point_json(by_row.rows[0]) == R"({"id":0,"vector":[1],"payload":{"t":"a"}})");
+  CHECK(point_json(by_row.rows[1]) == R"({"id":1,"vector":[2]})");
+  CHECK(point_json(by_row.rows[2]) == R"({"id":2,"vector":[3],"payload":{"t":"c","id":0}})");
   check_seek(path, options);
 
   options.payloads_file = scratch.write(
       "p.jsonl", "{\"id\":2,\"t\":\"c\"}\n{\"id\":0,\"t\":\"a\"}\n{\"id\":77,\"t\":\"z\"}\n");
   const Rows by_id = read_all(path, options);
   REQUIRE(by_id.rows.size() == 3);
-  CHECK(by_id.rows[0].point_json == R"({"id":0,"vector":[1],"payload":{"t":"a"}})");
-  CHECK(by_id.rows[1].point_json == R"({"id":1,"vector":[2]})");
-  CHECK(by_id.rows[2].point_json == R"({"id":2,"vector":[3],"payload":{"t":"c"}})");
+  CHECK(point_json(by_id.rows[0]) == R"({"id":0,"vector":[1],"payload":{"t":"a"}})");
+  CHECK(point_json(by_id.rows[1]) == R"({"id":1,"vector":[2]})");
+  CHECK(point_json(by_id.rows[2]) == R"({"id":2,"vector":[3],"payload":{"t":"c"}})");
 
   const std::vector<std::pair<std::string, std::string>> bad{
       {"{\"t\":1}\n{\"t\":2}\n", "has 2 lines for 3 rows"},
@@ -318,11 +319,11 @@ TEST_CASE("fvecs and bvecs: rows are read, damage is named with its row", "[unit
   const std::string path = scratch.write("a.fvecs", good);
   const Rows result = read_all(path);
   REQUIRE(result.rows.size() == 3);
-  CHECK(result.rows[2].point_json == R"({"id":2,"vector":[5,6.5]})");
+  CHECK(point_json(result.rows[2]) == R"({"id":2,"vector":[5,6.5]})");
   check_seek(path, {});
   const std::string bytes =
       scratch.write("a.bvecs", raw<std::int32_t>(3) + std::string("\x01\x02\xff"));
-  CHECK(read_all(bytes).rows.at(0).point_json == R"({"id":0,"vector":[1,2,255]})");
+  CHECK(point_json(read_all(bytes).rows.at(0)) == R"({"id":0,"vector":[1,2,255]})");
   CHECK(read_all(scratch.write("e.fvecs", "")).rows.empty());
 
   CHECK(read_all(scratch.write("t.fvecs", good.substr(0, good.size() - 3)))
@@ -371,10 +372,10 @@ TEST_CASE("csv: one column may hold the vector, and rows may be numbered", "[uni
   options.id_field = "key";
   const Rows named = read_all(path, options);
   REQUIRE(named.rows.size() == 3);
-  CHECK(named.rows[0].point_json == R"({"id":9,"vector":[1,2.5]})");
+  CHECK(point_json(named.rows[0]) == R"({"id":9,"vector":[1,2.5]})");
   CHECK(named.rows[1].problem.find("column \"emb\": ") == 0);
   options.first_id = 5;
-  CHECK(read_all(path, options, 2).rows.at(0).point_json ==
+  CHECK(point_json(read_all(path, options, 2).rows.at(0)) ==
         R"({"id":7,"vector":[1,2.5],"payload":{"key":9}})");
 }
 

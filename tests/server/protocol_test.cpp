@@ -263,11 +263,12 @@ TEST_CASE("server: the handler can be exchanged while requests run", "[unit]") {
   RawClient first(server.port);
   REQUIRE(first.send(get("/old")));
   REQUIRE(eventually([&] { return is_running.load(); }));
-  server.server->set_handler([](const api::HttpRequest&) {
+  const auto accept = [](const api::HttpRequest&) {
     api::HttpResponse response;
     response.status = 202;
     return response;
-  });
+  };
+  server.server->set_handlers({accept, {}});
   RawClient second(server.port);
   CHECK(second.request(get("/new"))->status == 202);
   gate.open();
