@@ -1,0 +1,31 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "bench/support/race.h"
+#include "bench/support/report.h"
+
+namespace tessera::bench {
+
+/// What the rivals and we were given.
+struct SearchSetting {
+  std::string command;
+  GraphShape shape;
+  std::size_t own_ef_construct = 0;
+};
+
+/// The first lines of the output, groups for the figures, and the same for the JSON file.
+void report_setting(const Workload& workload, const SearchSetting& setting, Report& report);
+
+/// Builds, memory and curves of every runner. Once for each race.
+void report_race(const Workload& workload, const std::vector<Runner>& runners,
+                 const RaceResult& result, Report& report);
+
+/// Our graph (the first) over each of the others.
+void report_graphs(const std::vector<Runner>& runners, const RaceResult& result, Report& report);
+
+/// The best of our inverted files (keys "own_...") over the best of FAISS's, and over each.
+void report_ivf(const std::vector<Runner>& runners, const RaceResult& result, Report& report);
+
+}  // namespace tessera::bench
