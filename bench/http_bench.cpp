@@ -2,7 +2,8 @@
 // same rows, M and efConstruction, at equal recall, in the same run, taking turns.
 //
 //   http_bench [--data clustered|mnist|text-768] [--quick] [--json FILE] [--rows N] [--m N]
-//              [--ef-construct N] [--daemon FILE] [--scratch DIRECTORY] [--limit-s N]
+//              [--ef-construct N] [--own-ef-construct N] [--daemon FILE] [--scratch DIRECTORY]
+//              [--limit-s N]
 //              [--skip-hnswlib] [--skip-upserts]
 //
 // Starts a tesserad of its own and stops it however the run ends. docs/benchmarks.md says what the
@@ -20,6 +21,7 @@
 #include "bench/support/equal_recall.h"
 #include "bench/support/http_report.h"
 #include "bench/support/http_suite.h"
+#include "bench/support/run_setting.h"
 #include "index/ann_index.h"
 
 namespace {
@@ -36,8 +38,9 @@ struct Arguments {
   std::string json_path;
   std::filesystem::path daemon;
   std::filesystem::path scratch = std::filesystem::temp_directory_path();
-  std::size_t row_count_max = 0;  ///< 0: as the data set and --quick say.
-  GraphShape shape;
+  std::size_t row_count_max = 0;     ///< 0: as the data set and --quick say.
+  GraphShape shape;                  ///< hnswlib's.
+  std::size_t own_ef_construct = 0;  ///< The daemon's and our index's; 0: as hnswlib's.
   std::chrono::seconds limit{0};
   bool is_quick = false;
   bool has_hnswlib = true;
@@ -64,6 +67,8 @@ Arguments parse(ArgumentReader reader) {
       arguments.shape.m = static_cast<std::uint32_t>(reader.number());
     } else if (name == "--ef-construct") {
       arguments.shape.ef_construct = static_cast<std::uint32_t>(reader.number());
+    } else if (name == "--own-ef-construct") {
+      arguments.own_ef_construct = reader.number();
     } else if (name == "--limit-s") {
       arguments.limit = std::chrono::seconds(reader.number());
     } else if (name == "--quick") {
@@ -80,10 +85,17 @@ Arguments parse(ArgumentReader reader) {
     arguments.row_count_max =
         arguments.is_quick ? kQuickRowCount : std::numeric_limits<std::size_t>::max();
   }
+  if (arguments.own_ef_construct == 0) arguments.own_ef_construct = arguments.shape.ef_construct;
   if (arguments.limit.count() == 0) {
     arguments.limit = std::chrono::seconds(arguments.is_quick ? 1200 : 7200);
   }
   return arguments;
+}
+
+GraphShape own_shape(const Arguments& arguments) {
+  GraphShape shape = arguments.shape;
+  shape.ef_construct = static_cast<std::uint32_t>(arguments.own_ef_construct);
+  return shape;
 }
 
 /// Builds the graphs of this process; ours is the first.
@@ -91,17 +103,17 @@ std::vector<Runner> build_graphs(const Arguments& arguments, const Workload& wor
                                  const Watch& watch) {
   std::vector<Runner> runners(1);
   runners[0].key = "own";
-  runners[0].name = "our index in this process";
+  runners[0].name = "our index";
   std::vector<BuildFunction> builds = {[&] {
     index::IndexSpec spec;
     spec.m = arguments.shape.m;
-    spec.ef_construct = arguments.shape.ef_construct;
+    spec.ef_construct = own_shape(arguments).ef_construct;
     return build_own(workload, spec, arguments.shape.thread_count, watch);
   }};
   if (arguments.has_hnswlib) {
     runners.emplace_back();
     runners[1].key = "hnswlib";
-    runners[1].name = "hnswlib in this process";
+    runners[1].name = "hnswlib";
     builds.emplace_back([&] { return build_hnswlib(workload, arguments.shape, watch); });
   }
   build_in_turn(builds, watch, runners);
@@ -132,7 +144,7 @@ void measure(const Arguments& arguments, const Workload& workload, const Watch& 
   say_progress("starting " + arguments.daemon.string());
   daemon.start();
   const HttpCollection collection(daemon, workload, watch, "bench");
-  HttpSuite suite(daemon, collection, effort, arguments.shape, report);
+  HttpSuite suite(daemon, collection, effort, own_shape(arguments), report);
   suite.measure_cost();
   if (arguments.has_upsert_rates) suite.measure_upserts();
   const LoadFigures load = suite.load();
@@ -153,7 +165,8 @@ void run(const Arguments& arguments, const std::string& command) {
   say_progress("reading or generating " + arguments.data);
   Workload workload = load_workload(arguments.data, arguments.row_count_max,
                                     arguments.is_quick ? kQuickQueryCount : kQueryCount);
-  report_http_setting(workload, arguments.shape, command, report);
+  report_setting(workload, {command, arguments.shape, arguments.own_ef_construct}, report);
+  add_http_groups(report);
   say_progress("exact answers");
   find_truth(workload);
   measure(arguments, workload, watch, report);

@@ -21,6 +21,7 @@
 #include "bench/support/arguments.h"
 #include "bench/support/build_race.h"
 #include "bench/support/report.h"
+#include "bench/support/run_setting.h"
 #include "bench/support/search_report.h"
 #include "index/ann_index.h"
 
@@ -214,6 +215,7 @@ void run(const Arguments& arguments, const std::string& command) {
   Workload workload = load_workload(arguments.data, arguments.row_count_max,
                                     arguments.is_quick ? kQuickQueryCount : kQueryCount);
   report_setting(workload, {command, arguments.shape, arguments.own_ef_construct}, report);
+  add_search_groups(arguments.shape, report);
   say_progress("exact answers");
   find_truth(workload);
   if (arguments.has_graphs) race_graphs(arguments, workload, watch, report);

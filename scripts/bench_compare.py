@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 # What must agree before ratios mean the same.
 SAME = ["benchmark", "data"]
-SAME_SETTING = ["rows", "dim", "metric", "m", "ef_construct", "build_threads"]
+SAME_SETTING = ["rows", "dim", "metric", "queries", "m", "ef_construct", "build_threads"]
 
 
 class ResultError(Exception):

@@ -67,22 +67,7 @@ void report_ratios(const Contender& other, const Level& level, const LevelFigure
 
 }  // namespace
 
-void report_http_setting(const Workload& workload, const GraphShape& shape,
-                         const std::string& command, Report& report) {
-  const std::string machine = machine_line();
-  std::printf("%s: %zu x %zu, %s, %zu queries, M %u, efConstruction %u\n%s\n",
-              workload.name.c_str(), workload.rows.row_count, workload.rows.dim,
-              metric_name(workload.metric), workload.queries.row_count, shape.m, shape.ef_construct,
-              machine.c_str());
-  report.add_json("machine", machine);
-  report.add_json("command", command);
-  report.add_json("setting", {{"rows", workload.rows.row_count},
-                              {"dim", workload.rows.dim},
-                              {"metric", metric_name(workload.metric)},
-                              {"queries", workload.queries.row_count},
-                              {"m", shape.m},
-                              {"ef_construct", shape.ef_construct},
-                              {"build_threads", shape.thread_count}});
+void add_http_groups(Report& report) {
   report.add_group("cost", "CPU of the daemon for a request, 1 connection");
   report.add_group("upsert", "Writing");
   report.add_group("query", "Queries over HTTP, limit 10; speeds interpolated at the recall");

@@ -11,9 +11,8 @@
 
 namespace tessera::bench {
 
-/// The first lines of the output, groups for the figures, and the same for the JSON file.
-void report_http_setting(const Workload& workload, const GraphShape& shape,
-                         const std::string& command, Report& report);
+/// Makes the groups that the figures go into.
+void add_http_groups(Report& report);
 
 /// Loading over HTTP beside the builds of this process, ours first.
 void report_builds(const LoadFigures& load, const std::vector<Runner>& runners, Report& report);

@@ -88,7 +88,7 @@ void Report::print() const {
     std::printf("\n%s\n", group.title.c_str());
     for (const Entry& entry : group.entries) {
       const Figure& figure = entry.figure;
-      std::printf("  %-68s %10.*f %s", figure.label.c_str(), figure.decimals, figure.value,
+      std::printf("  %-76s %10.*f %s", figure.label.c_str(), figure.decimals, figure.value,
                   figure.unit.c_str());
       if (entry.ratio && entry.ratio->low != entry.ratio->high) {
         std::printf("  (%.2f to %.2f)", entry.ratio->low, entry.ratio->high);
@@ -104,17 +104,20 @@ void Report::print_goals() const {
   const std::vector<Goal> goals = goals_of(benchmark_, data_);
   if (goals.empty()) return;
   std::printf("\nGoals (of a run at full size)\n");
+  const auto without_indent = [](const std::string& label) {
+    return label.substr(std::min(label.find_first_not_of(' '), label.size()));
+  };
   for (const Goal& goal : goals) {
     const Entry* const entry = find(goal.figure);
     const int decimals = entry == nullptr ? 2 : entry->figure.decimals;
     const std::string wanted = goal_text(goal, decimals);
     if (entry == nullptr) {
-      std::printf("  %-68s %10s    %-16s not measured\n", std::string(goal.figure).c_str(), "-",
+      std::printf("  %-76s %10s    %-16s not measured\n", std::string(goal.figure).c_str(), "-",
                   wanted.c_str());
       continue;
     }
-    std::printf("  %-68s %10.*f    %-16s %s%s\n", entry->figure.label.c_str(), decimals,
-                entry->figure.value, wanted.c_str(),
+    std::printf("  %-76s %10.*f    %-16s %s%s\n", without_indent(entry->figure.label).c_str(),
+                decimals, entry->figure.value, wanted.c_str(),
                 is_met(goal, entry->figure.value) ? "met" : "MISSED",
                 goal.is_orientation ? " (for orientation)" : "");
   }

@@ -108,25 +108,10 @@ void add_speed_ratios(const RaceResult& result, const Side& ours, const Side& ot
 
 }  // namespace
 
-void report_setting(const Workload& workload, const SearchSetting& setting, Report& report) {
-  const std::string machine = machine_line();
-  std::printf("%s: %zu x %zu, %s, %zu queries, M %u, efConstruction %u (ours: %zu)\n%s\n",
-              workload.name.c_str(), workload.rows.row_count, workload.rows.dim,
-              metric_name(workload.metric), workload.queries.row_count, setting.shape.m,
-              setting.shape.ef_construct, setting.own_ef_construct, machine.c_str());
-  report.add_json("machine", machine);
-  report.add_json("command", setting.command);
-  report.add_json("setting", {{"rows", workload.rows.row_count},
-                              {"dim", workload.rows.dim},
-                              {"metric", metric_name(workload.metric)},
-                              {"queries", workload.queries.row_count},
-                              {"m", setting.shape.m},
-                              {"ef_construct", setting.shape.ef_construct},
-                              {"own_ef_construct", setting.own_ef_construct},
-                              {"build_threads", setting.shape.thread_count}});
+void add_search_groups(const GraphShape& shape, Report& report) {
   report.add_json("curves", Json::array());
   report.add_group("speed", "Searching with one thread, by its CPU time");
-  report.add_group("build", format("Building with %u threads", setting.shape.thread_count));
+  report.add_group("build", format("Building with %u threads", shape.thread_count));
   report.add_group("memory", "Memory over the raw float32 rows");
 }
 

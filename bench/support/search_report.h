@@ -8,15 +8,8 @@
 
 namespace tessera::bench {
 
-/// What the rivals and we were given.
-struct SearchSetting {
-  std::string command;
-  GraphShape shape;
-  std::size_t own_ef_construct = 0;
-};
-
-/// The first lines of the output, groups for the figures, and the same for the JSON file.
-void report_setting(const Workload& workload, const SearchSetting& setting, Report& report);
+/// Makes the groups and lists that the figures go into.
+void add_search_groups(const GraphShape& shape, Report& report);
 
 /// Builds, memory and curves of every runner. Once for each race.
 void report_race(const Workload& workload, const std::vector<Runner>& runners,

@@ -15,8 +15,8 @@ def result(**values: float) -> dict:
     """A result whose ratios are named a_higher, b_lower and so on, after what is better."""
     return {
         "benchmark": "search", "data": "mnist",
-        "setting": {"rows": 100, "dim": 8, "metric": "Euclid", "m": 16, "ef_construct": 200,
-                    "build_threads": 2},
+        "setting": {"rows": 100, "dim": 8, "metric": "Euclid", "queries": 9, "m": 16,
+                    "ef_construct": 200, "build_threads": 2},
         "ratios": [{"name": name, "label": f"ratio {name}", "value": value,
                     "better": name.split("_")[1]} for name, value in values.items()],
     }

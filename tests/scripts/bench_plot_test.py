@@ -27,8 +27,8 @@ class BestPoints(unittest.TestCase):
         best = set(bench_plot.best_points(points))
         for one in points:
             is_beaten = any(
-                other["recall"] >= one["recall"] and other["per_cpu_second"] >= one["per_cpu_second"]
-                and other is not one for other in points)
+                other is not one and other["recall"] >= one["recall"]
+                and other["per_cpu_second"] >= one["per_cpu_second"] for other in points)
             self.assertEqual((one["recall"], one["per_cpu_second"]) not in best, is_beaten,
                              f"seed {seed}")
 
