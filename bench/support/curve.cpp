@@ -33,6 +33,15 @@ double smallest_recall(const std::vector<CurvePoint>& points) {
   return best.empty() ? 0 : best.front().recall;
 }
 
+std::vector<double> with_common(std::vector<double> recalls, double common) {
+  constexpr double kSame = 0.0005;
+  const bool is_known = std::any_of(recalls.begin(), recalls.end(), [&](double recall) {
+    return std::fabs(recall - common) < kSame;
+  });
+  if (!recalls.empty() && common > recalls.front() && !is_known) recalls.push_back(common);
+  return recalls;
+}
+
 double median(std::vector<double> values) {
   if (values.empty()) return 0;
   std::sort(values.begin(), values.end());

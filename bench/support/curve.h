@@ -23,6 +23,10 @@ std::optional<double> speed_at(const std::vector<CurvePoint>& points, double rec
 /// The recall of the fastest of the best points: less than that costs the same. 0 without points.
 double smallest_recall(const std::vector<CurvePoint>& points);
 
+/// The recalls to compare at, and after them `common`, the least that all sides can have, where it
+/// lies above the first of them and is not one of them.
+std::vector<double> with_common(std::vector<double> recalls, double common);
+
 /// 0 without values.
 double median(std::vector<double> values);
 

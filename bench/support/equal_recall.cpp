@@ -152,8 +152,10 @@ std::vector<Level> race_at_equal_recall(const std::vector<std::unique_ptr<Conten
     common = std::max(common, books.back().at(kRecallK));
   }
   std::vector<Level> levels;
-  for (const double recall : options.recalls) levels.push_back({percent(recall), recall, {}});
-  if (common > options.recalls.front()) levels.push_back({"common", common, {}});
+  for (const double recall : with_common(options.recalls, common)) {
+    const bool is_common = levels.size() == options.recalls.size();
+    levels.push_back({is_common ? "common" : percent(recall), recall, {}});
+  }
 
   for (Level& level : levels) {
     std::size_t lane_count = 0;

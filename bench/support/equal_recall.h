@@ -64,7 +64,7 @@ struct Level {
 
 struct EqualRecallOptions {
   std::vector<double> recalls;
-  std::size_t round_count = 3;
+  std::size_t round_count = 5;
   double slice_seconds = 1;  ///< Of one lane in one round.
 };
 

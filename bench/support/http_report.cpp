@@ -34,8 +34,8 @@ void report_contender(const Contender& contender, const Level& level, const Leve
         key + (is_http ? "_connections_" : "_threads_") + std::to_string(lane);
     const std::string label = is_http ? connections_text(lane)
                                       : std::to_string(lane) + (lane == 1 ? " thread" : " threads");
-    report.add(group,
-               {lane_key + "_per_s", "  " + label, median(values.per_second), "queries/s", 0});
+    report.add(group, {lane_key + "_per_s", "  " + label + " at recall " + text_of(level.recall),
+                       median(values.per_second), "queries/s", 0});
     if (is_http) {
       report.add(group, {lane_key + "_p50_ms", "    p50", median(values.p50_ms), "ms", 3});
       report.add(group, {lane_key + "_p99_ms", "    p99", median(values.p99_ms), "ms", 3});
@@ -50,6 +50,9 @@ void report_contender(const Contender& contender, const Level& level, const Leve
 void report_ratios(const Contender& other, const Level& level, const LevelFigures& daemon,
                    const LevelFigures& figures, Report& report) {
   const std::string key = other.key + "_" + level.key;
+  const auto better = [&](Report::Better direction) {
+    return level.key == "common" ? Report::Better::kNotCompared : direction;
+  };
   for (const auto& [connections, values] : daemon.lanes) {
     const unsigned threads = threads_beside(connections);
     const auto beside = figures.lanes.find(threads);
@@ -58,11 +61,11 @@ void report_ratios(const Contender& other, const Level& level, const LevelFigure
         key + "_connections_" + std::to_string(connections),
         "queries/s, " + connections_text(connections) + " / " + other.name + ", " +
             std::to_string(threads) + (threads == 1 ? " thread," : " threads,") + at_level(level),
-        ratio_of(values.per_second, beside->second.per_second), Report::Better::kHigher);
+        ratio_of(values.per_second, beside->second.per_second), better(Report::Better::kHigher));
   }
   report.add_ratio(key + "_cpu", "CPU of a query over HTTP / " + other.name + at_level(level),
                    ratio_of(figures.lanes.at(1).per_cpu_second, daemon.lanes.at(1).per_cpu_second),
-                   Report::Better::kLower);
+                   better(Report::Better::kLower));
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ namespace tessera::bench {
 /// How much is measured.
 struct Effort {
   double slice_seconds = 1;               ///< Of one rate in one round.
-  std::size_t round_count = 3;            ///< Of all that is compared.
+  std::size_t round_count = 5;            ///< Of all that is compared.
   std::size_t upsert_row_count = 20'000;  ///< Of each upsert rate.
 };
 

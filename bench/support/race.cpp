@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <utility>
 
 namespace tessera::bench {
 namespace {
@@ -10,6 +11,10 @@ constexpr std::size_t kEfs[] = {10, 12, 14, 16,  20,  24,  32,  40,
                                 48, 64, 96, 128, 192, 256, 384, 512};
 constexpr std::size_t kListCounts[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256};
 constexpr double kRecallEnough = 0.9985;
+/// Codes that are not re-ranked never find more than so much: where two more steps of effort gain
+/// less than this, and the recall is not just beginning to rise, the rest is left out.
+constexpr double kRecallGain = 0.0005;
+constexpr double kRecallLow = 0.9;
 /// A setting this much slower than another that finds as much is not measured again.
 constexpr double kHopeless = 0.8;
 constexpr std::size_t kWarmQueryCount = 50;
@@ -54,6 +59,7 @@ std::vector<TimedSetting> survey(const Workload& workload, const Watch& watch,
                                  const Runner& runner) {
   std::vector<TimedSetting> settings;
   for (const Knobs& variant : runner.variants) {
+    double last = 0, before_last = 0;
     for (const std::size_t effort : runner.is_graph ? kEfs : kListCounts) {
       watch.check();
       TimedSetting setting;
@@ -69,6 +75,9 @@ std::vector<TimedSetting> survey(const Workload& workload, const Watch& watch,
       measure(workload, *runner.searcher, 0, setting);
       settings.push_back(setting);
       if (setting.recall >= kRecallEnough) break;
+      const double gain = setting.recall - std::exchange(before_last, last);
+      last = setting.recall;
+      if (setting.recall > kRecallLow && gain < kRecallGain) break;
     }
   }
   const auto is_hopeless = [&](const TimedSetting& setting) {

@@ -132,7 +132,7 @@ void Report::write_json(const std::string& path) const {
     for (const Entry& entry : group.entries) {
       const std::string name = group.name + "." + entry.figure.key;
       document["figures"][name] = entry.figure.value;
-      if (!entry.ratio) continue;
+      if (!entry.ratio || entry.better == Better::kNotCompared) continue;
       document["ratios"].push_back(
           {{"name", name},
            {"label", entry.figure.label},

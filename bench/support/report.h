@@ -22,7 +22,8 @@ class Report {
     std::string unit;
     int decimals = 1;
   };
-  enum class Better { kHigher, kLower };
+  /// kNotCompared: only to be read. It may not be there in the next run, or mean something else.
+  enum class Better { kHigher, kLower, kNotCompared };
 
   /// The names decide which goals there are.
   Report(std::string benchmark, std::string data);

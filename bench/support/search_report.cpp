@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdarg>
 #include <cstdio>
+#include <iterator>
 #include <tuple>
 
 #include "base/metric.h"
@@ -85,11 +86,12 @@ void add_speed_ratios(const RaceResult& result, const Side& ours, const Side& ot
   const std::vector<CurvePoint> other = joint_curve(result, others.runners);
   const double common = std::max(smallest_recall(own), smallest_recall(other));
   const auto add = [&](const std::string& level_key, double recall, const std::string& note) {
-    report.add_ratio(key + "_" + level_key,
-                     format("%s / %s, queries/s at recall %.4g%s", ours.name.c_str(),
-                            others.name.c_str(), recall, note.c_str()),
-                     speed_ratio(result, ours.runners, others.runners, recall),
-                     Report::Better::kHigher);
+    report.add_ratio(
+        key + "_" + level_key,
+        format("%s / %s, queries/s at recall %.4g%s", ours.name.c_str(), others.name.c_str(),
+               recall, note.c_str()),
+        speed_ratio(result, ours.runners, others.runners, recall),
+        level_key == "common" ? Report::Better::kNotCompared : Report::Better::kHigher);
     for (const auto& [side, curve, suffix] :
          {std::tuple(&ours, &own, "_own"), std::tuple(&others, &other, "_other")}) {
       const auto speed = speed_at(*curve, recall);
@@ -103,7 +105,11 @@ void add_speed_ratios(const RaceResult& result, const Side& ours, const Side& ot
     const bool is_exceeded = common > recall;
     add(percent(recall), recall, is_exceeded ? " or more" : "");
   }
-  if (common > kRecallLevels[0]) add("common", common, ", the least that both have");
+  const std::vector<double> levels =
+      with_common({std::begin(kRecallLevels), std::end(kRecallLevels)}, common);
+  if (levels.size() > std::size(kRecallLevels)) {
+    add("common", common, ", the least that both have");
+  }
 }
 
 }  // namespace
@@ -126,7 +132,8 @@ void report_race(const Workload& workload, const std::vector<Runner>& runners,
     const double share = static_cast<double>(runner.searcher->memory_bytes()) / raw_bytes;
     report.add("memory",
                {runner.key + "_beside_rows", runner.name + ", beside the rows", share, "x", 3});
-    report.add("memory", {runner.key + "_with_rows", "  with them", share + 1, "x", 3});
+    report.add("memory",
+               {runner.key + "_with_rows", runner.name + ", with the rows", share + 1, "x", 3});
     report.add_table(curve_table(runner, result.settings[i], result.median_curve(i)));
     report.extend_json("curves", curve_json(runner, result.settings[i]));
   }
