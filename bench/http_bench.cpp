@@ -116,7 +116,7 @@ std::vector<Runner> build_graphs(const Arguments& arguments, const Workload& wor
     runners[1].name = "hnswlib";
     builds.emplace_back([&] { return build_hnswlib(workload, arguments.shape, watch); });
   }
-  build_in_turn(builds, watch, runners);
+  build_in_turn(builds, watch, 1, runners);  // As often as the daemon is loaded.
   return runners;
 }
 

@@ -33,6 +33,7 @@ using namespace tessera::bench;
 constexpr std::size_t kQueryCount = 1000;
 constexpr std::size_t kQuickQueryCount = 200;
 constexpr std::size_t kQuickRowCount = 20'000;
+constexpr std::size_t kBuildCountMax = 3;
 
 struct Arguments {
   std::string data = "clustered";
@@ -159,7 +160,7 @@ void race_graphs(const Arguments& arguments, const Workload& workload, const Wat
     runners.push_back(make_runner("faiss_hnsw", "FAISS HNSW", true, {Knobs()}));
     builds.emplace_back([&] { return build_faiss_hnsw(workload, arguments.shape); });
   }
-  build_in_turn(builds, watch, runners);
+  build_in_turn(builds, watch, kBuildCountMax, runners);
   const RaceResult result = race(workload, watch, runners, arguments.race);
   report_race(workload, runners, result, report);
   report_graphs(runners, result, report);
@@ -201,7 +202,7 @@ void race_ivf(const Arguments& arguments, const Workload& workload, const Watch&
     add_faiss(FaissCodes::kPqRefined, "faiss_ivf_pq", "FAISS IVFPQ, refined",
               oversamplings({4, 16}));
   }
-  build_in_turn(builds, watch, runners);
+  build_in_turn(builds, watch, kBuildCountMax, runners);
   const RaceResult result = race(workload, watch, runners, arguments.race);
   report_race(workload, runners, result, report);
   report_ivf(runners, result, report);

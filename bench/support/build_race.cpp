@@ -6,7 +6,6 @@
 namespace tessera::bench {
 namespace {
 
-constexpr std::size_t kRepeatCountMax = 3;
 constexpr double kRepeatSecondsMax = 15;
 
 /// CPU time that all threads of the process have used.
@@ -31,9 +30,9 @@ void build_one(const BuildFunction& build, Runner& runner) {
 }  // namespace
 
 void build_in_turn(const std::vector<BuildFunction>& builds, const Watch& watch,
-                   std::vector<Runner>& runners) {
+                   std::size_t repeat_count_max, std::vector<Runner>& runners) {
   const auto start = Watch::Clock::now();
-  for (std::size_t repeat = 0; repeat < kRepeatCountMax; ++repeat) {
+  for (std::size_t repeat = 0; repeat < repeat_count_max; ++repeat) {
     for (std::size_t i = 0; i < builds.size(); ++i) {
       watch.check();
       say_progress("building " + runners[i].name);
