@@ -12,9 +12,10 @@ constexpr std::size_t kEfs[] = {10, 12, 14, 16,  20,  24,  32,  40,
 constexpr std::size_t kListCounts[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256};
 constexpr double kRecallEnough = 0.9985;
 /// Codes that are not re-ranked never find more than so much: where two more steps of effort gain
-/// less than this, and the recall is not just beginning to rise, the rest is left out.
+/// less than this, the rest is left out. But the first steps may gain nothing either: our inverted
+/// files look at a least number of rows however few lists are asked for.
 constexpr double kRecallGain = 0.0005;
-constexpr double kRecallLow = 0.9;
+constexpr double kRecallRisen = 0.02;
 /// A setting this much slower than another that finds as much is not measured again.
 constexpr double kHopeless = 0.8;
 constexpr std::size_t kWarmQueryCount = 50;
@@ -59,7 +60,7 @@ std::vector<TimedSetting> survey(const Workload& workload, const Watch& watch,
                                  const Runner& runner) {
   std::vector<TimedSetting> settings;
   for (const Knobs& variant : runner.variants) {
-    double last = 0, before_last = 0;
+    double first = -1, last = 0, before_last = 0;
     for (const std::size_t effort : runner.is_graph ? kEfs : kListCounts) {
       watch.check();
       TimedSetting setting;
@@ -77,7 +78,8 @@ std::vector<TimedSetting> survey(const Workload& workload, const Watch& watch,
       if (setting.recall >= kRecallEnough) break;
       const double gain = setting.recall - std::exchange(before_last, last);
       last = setting.recall;
-      if (setting.recall > kRecallLow && gain < kRecallGain) break;
+      if (first < 0) first = setting.recall;
+      if (setting.recall > first + kRecallRisen && gain < kRecallGain) break;
     }
   }
   const auto is_hopeless = [&](const TimedSetting& setting) {
