@@ -5,7 +5,7 @@
 #include <hnswlib/hnswlib.h>
 
 #include "bench/support/closed_loop.h"
-#include "bench/support/in_process.h"
+#include "bench/support/searcher.h"
 
 namespace tessera::bench {
 namespace {
@@ -37,7 +37,16 @@ class HnswlibSearcher final : public Searcher {
     }
   }
 
-  void set_ef(std::size_t ef) override { graph_.setEf(ef); }
+  void set_knobs(const Knobs& knobs) override { graph_.setEf(knobs.effort); }
+
+  [[nodiscard]] std::size_t memory_bytes() const override {
+    std::size_t bytes =
+        graph_.max_elements_ * (graph_.size_data_per_element_ - graph_.data_size_ + sizeof(char*));
+    for (const int level : graph_.element_levels_) {
+      bytes += static_cast<std::size_t>(level) * graph_.size_links_per_element_;
+    }
+    return bytes;
+  }
 
  private:
   const std::unique_ptr<hnswlib::SpaceInterface<float>> space_;

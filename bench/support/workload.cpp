@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "bench/support/watch.h"
+#include "index/ann_index.h"
 #include "index/kernels.h"
 
 namespace tessera::bench {
@@ -18,6 +19,7 @@ testing::Matrix value_or_fail(Result<testing::Matrix> result) {
 }
 
 void generate(Workload& workload, std::size_t row_count, std::size_t query_count) {
+  workload.metric = Metric::kCosine;
   testing::ClusterShape shape;
   shape.row_count = row_count;
   shape.dim = 128;
@@ -91,6 +93,27 @@ Workload load_workload(std::string_view name, std::size_t row_count_max, std::si
     throw Failure("--data: '" + std::string(name) + "' is not one of clustered, mnist, text-768");
   }
   return workload;
+}
+
+void find_truth(Workload& workload) {
+  const testing::Matrix& rows = workload.rows;
+  index::IndexSpec spec;
+  spec.type = index::IndexType::kFlat;
+  spec.codes = index::CodeType::kNone;
+  const auto flat =
+      index::build_index(spec, workload.metric, {rows.values.data(), rows.row_count, rows.dim}, {});
+  if (flat.has_error()) throw Failure(flat.error().to_string());
+  workload.bounds.clear();
+  for (std::size_t query = 0; query < workload.queries.row_count; ++query) {
+    std::vector<index::RowHit> hits;
+    index::SearchStats stats;
+    index::SearchOptions options;
+    options.k = kRecallK;
+    const Status status = (*flat)->search(workload.queries.row(query), options, {}, hits, stats);
+    if (!status.ok()) throw Failure(status.to_string());
+    if (hits.size() != kRecallK) throw Failure("an exact answer is short");
+    workload.bounds.push_back(hits.back().distance);
+  }
 }
 
 void append_vector(std::string& text, const float* values, std::size_t dim) {

@@ -32,9 +32,13 @@ struct Workload {
 
 constexpr std::size_t kRecallK = 10;
 
-/// "clustered" (200,000 x 128 unit vectors around 1,000 centres, generated), "mnist" or "text-768"
-/// (read from the data directory). Throws Failure. `bounds` is left empty.
+/// "clustered" (200,000 x 128 unit vectors around 1,000 centres, Cosine, generated), "mnist"
+/// (Euclid) or "text-768" (Cosine; both read from the data directory). Throws Failure. `bounds` is
+/// left empty.
 Workload load_workload(std::string_view name, std::size_t row_count_max, std::size_t query_count);
+
+/// Fills the bounds of every query by exact scans.
+void find_truth(Workload& workload);
 
 /// Appends "[0.1,-2]": every number in its shortest text that reads back the same.
 void append_vector(std::string& text, const float* values, std::size_t dim);

@@ -1,8 +1,7 @@
-#include "bench/support/in_process.h"
-
 #include <future>
+#include <utility>
 
-#include "index/ann_index.h"
+#include "bench/support/searcher.h"
 
 namespace tessera::bench {
 namespace {
@@ -14,7 +13,8 @@ class OwnSearcher final : public Searcher {
   }
 
   void search(const float* query, std::vector<std::uint32_t>& found) const override {
-    std::vector<index::RowHit> hits;
+    thread_local std::vector<index::RowHit> hits;
+    hits.clear();
     index::SearchStats stats;
     if (const Status status = built_->search(query, options_, {}, hits, stats); !status.ok()) {
       throw Failure(status.to_string());
@@ -23,7 +23,14 @@ class OwnSearcher final : public Searcher {
     for (const index::RowHit& hit : hits) found.push_back(hit.row);
   }
 
-  void set_ef(std::size_t ef) override { options_.ef = ef; }
+  void set_knobs(const Knobs& knobs) override {
+    options_.ef = knobs.effort;
+    options_.probe_count = knobs.effort;
+    options_.oversampling = knobs.oversampling;
+    options_.ignore_codes = knobs.ignore_codes;
+  }
+
+  [[nodiscard]] std::size_t memory_bytes() const override { return built_->memory_bytes(); }
 
  private:
   const std::unique_ptr<const index::AnnIndex> built_;
@@ -32,14 +39,18 @@ class OwnSearcher final : public Searcher {
 
 }  // namespace
 
-std::unique_ptr<Searcher> build_own(const Workload& workload, const GraphShape& shape,
-                                    const Watch& watch) {
-  index::IndexSpec spec;
-  spec.m = shape.m;
-  spec.ef_construct = shape.ef_construct;
+std::string Knobs::text(bool is_graph) const {
+  std::string text = is_graph ? "ef " + std::to_string(effort) : std::to_string(effort) + " lists";
+  if (ignore_codes) text += ", rows only";
+  if (oversampling != 1) text += ", oversampling " + std::to_string(oversampling).substr(0, 3);
+  return text;
+}
+
+std::unique_ptr<Searcher> build_own(const Workload& workload, const index::IndexSpec& spec,
+                                    unsigned thread_count, const Watch& watch) {
   CancelToken cancel;
   index::BuildControl control;
-  control.thread_count = shape.thread_count;
+  control.thread_count = thread_count;
   control.cancel = &cancel;
   auto build = std::async(std::launch::async, [&] {
     const testing::Matrix& rows = workload.rows;
