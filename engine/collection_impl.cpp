@@ -38,7 +38,8 @@ CollectionImpl::CollectionImpl(CatalogEntry entry, Shared& shared)
     const VectorConfig& config = config_.vectors.at(name);
     fields_[name].vectors = std::make_unique<VectorField>(
         VectorField::Identity{name, name_, number_, number, config.dim, config.metric,
-                              shared_.settings.index.growing_bytes_max},
+                              shared_.settings.index.growing_bytes_max,
+                              config.on_disk.value_or(false)},
         slots_, shared_.store, shared_.directory);
   }
   for (CatalogEntry::PayloadField& field : entry.payload_fields) {
@@ -193,17 +194,12 @@ void take(std::optional<T>& target, const std::optional<T>& change) {
   if (change) target = change;
 }
 
-/// Members that are set in `changes` replace those of `target`.
-template <class Config>
-void merge(Config& target, const Config& changes) {
-  for_each_member<Config>([&](const char*, auto member) { take(target.*member, changes.*member); });
-}
-
 void apply_reindex(VectorConfig& vector, const ReindexRequest& request) {
   take(vector.index, request.index);
+  apply_change(vector.quantization, request.quantization);
   if (!request.hnsw) return;
   if (!vector.hnsw) vector.hnsw.emplace();
-  merge(*vector.hnsw, *request.hnsw);
+  merge_members(*vector.hnsw, *request.hnsw);
 }
 
 }  // namespace
@@ -217,16 +213,18 @@ Status CollectionImpl::update_config(const CollectionConfig& changes) {
   {
     Lock lock(config_mutex_);
     before = config_;
-    merge(config_.hnsw, changes.hnsw);
-    merge(config_.optimizers, changes.optimizers);
+    merge_members(config_.hnsw, changes.hnsw);
+    merge_members(config_.optimizers, changes.optimizers);
+    apply_change(config_.quantization, changes.quantization);
     if (changes.metadata_json) config_.metadata_json = changes.metadata_json;
     for (const auto& [name, vector] : changes.vectors) {
       VectorConfig& target = config_.vectors.at(name);
       if (vector.hnsw) {
         if (!target.hnsw) target.hnsw.emplace();
-        merge(*target.hnsw, *vector.hnsw);
+        merge_members(*target.hnsw, *vector.hnsw);
       }
       take(target.on_disk, vector.on_disk);
+      apply_change(target.quantization, vector.quantization);
     }
   }
   const Status status = save_catalog();

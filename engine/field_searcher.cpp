@@ -1,5 +1,6 @@
 #include "engine/field_searcher.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "index/kernels.h"
@@ -11,7 +12,38 @@ namespace {
 /// writes, so twice in a row is already unlikely.
 constexpr int kViewAttemptsMax = 3;
 
+/// Candidates by a prefix alone are further from the true order than those by codes.
+constexpr double kPrefixOversampling = 4;
+
+constexpr std::size_t kContributionsMax = 5;
+
+/// The dimensions that add most, the largest first. Cosine and Dot: products, which sum up to the
+/// score. Euclid: squared differences, which sum up to its square. Manhattan: differences.
+std::vector<Contribution> largest_contributions(Metric metric, const float* query,
+                                                const float* vector, std::size_t dim) {
+  std::vector<Contribution> all(dim);
+  for (std::size_t d = 0; d < dim; ++d) {
+    const float difference = query[d] - vector[d];
+    all[d].dim = static_cast<std::uint32_t>(d);
+    all[d].value = higher_is_nearer(metric)    ? query[d] * vector[d]
+                   : metric == Metric::kEuclid ? difference * difference
+                                               : std::fabs(difference);
+  }
+  const auto end = all.begin() + static_cast<std::ptrdiff_t>(std::min(dim, kContributionsMax));
+  std::partial_sort(all.begin(), end, all.end(), [](const Contribution& a, const Contribution& b) {
+    return a.value != b.value ? a.value > b.value : a.dim < b.dim;
+  });
+  return {all.begin(), end};
+}
+
 }  // namespace
+
+Status check_params(const SearchParams& params, std::uint32_t dim) {
+  if (params.dims.value_or(0) <= dim) return {};
+  return {Code::kInvalidArgument, "params.dims: value " + std::to_string(*params.dims) +
+                                      " invalid, must be from 1 to " + std::to_string(dim) +
+                                      ", the size of the vector"};
+}
 
 FieldSearcher::FieldSearcher(const VectorField& field, const SlotTable& slots,
                              const SearchScope& scope, bool keeps_vectors)
@@ -67,6 +99,17 @@ Result<std::vector<retrieval::Hit>> FieldSearcher::search(const retrieval::Searc
   request.indexed_only = scope_.params.indexed_only;
   request.ef = scope_.params.hnsw_ef;
   request.probe_count = scope_.params.probe_count;
+  request.ignore_codes = scope_.params.ignore_codes;
+  request.prefix_dim = scope_.params.dims.value_or(0);
+  if (request.prefix_dim == dim()) request.prefix_dim = 0;
+  // Scores are of whole vectors whatever the prefix.
+  request.rescore = scope_.params.rescore || request.prefix_dim > 0;
+  // More than every row is no more than every row.
+  const double all = static_cast<double>(field_.slot_count()) / static_cast<double>(search.limit);
+  request.oversampling = std::clamp(
+      scope_.params.oversampling.value_or(request.prefix_dim > 0 ? kPrefixOversampling : 1), 1.0,
+      std::max(1.0, all));
+  request.explains = scope_.explains;
   request.cancel = scope_.cancel;
 
   std::vector<SlotHit> found;
@@ -76,6 +119,7 @@ Result<std::vector<retrieval::Hit>> FieldSearcher::search(const retrieval::Searc
   plan_.visited_count += stats.visited_count;
   plan_.segment_count = view_->sealed.size() + view_->frozen.size() + 1;
   plan_.strategy = stats.strategy;
+  plan_.segments = std::move(stats.segments);
 
   std::vector<retrieval::Hit> hits;
   hits.reserve(found.size());
@@ -87,9 +131,22 @@ Result<std::vector<retrieval::Hit>> FieldSearcher::search(const retrieval::Searc
       if (!is_near_enough) break;
     }
     hits.push_back({hit.slot, score});
+    if (scope_.explains) explain(search.vector.data(), hit);
     if (keeps_vectors_) seen_.try_emplace(hit.slot, hit.vector, hit.vector + dim());
   }
   return hits;
+}
+
+void FieldSearcher::explain(const float* query, const SlotHit& hit) {
+  // Several searches of a query may find a point; the answer shows its best score.
+  const auto [place, is_new] = explained_.try_emplace(hit.slot);
+  if (!is_new && place->second.distance <= hit.distance) return;
+  place->second = {hit.distance, largest_contributions(metric(), query, hit.vector, dim())};
+}
+
+std::vector<Contribution> FieldSearcher::contributions_of(retrieval::Slot slot) const {
+  const auto found = explained_.find(slot);
+  return found == explained_.end() ? std::vector<Contribution>() : found->second.contributions;
 }
 
 Result<std::vector<float>> FieldSearcher::vector_of(retrieval::Slot slot) {

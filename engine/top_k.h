@@ -33,6 +33,7 @@ class TopK {
     return slots_.id_of(a.slot) < slots_.id_of(b.slot);
   }
   [[nodiscard]] std::size_t size() const { return heap_.size(); }
+  [[nodiscard]] const SlotTable& slots() const { return slots_; }
 
   /// In order; the object is empty afterwards.
   std::vector<SlotHit> take() {

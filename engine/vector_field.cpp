@@ -184,7 +184,7 @@ Result<std::vector<std::shared_ptr<SealedSegment>>> VectorField::open_listed_seg
     expected.dim = identity_.dim;
     const std::string path =
         directory_.segment_path(identity_.collection, identity_.number, number);
-    auto segment = SealedSegment::open(path, expected);
+    auto segment = SealedSegment::open(path, expected, identity_.is_on_disk);
     if (segment.has_error()) {
       // Out of memory or descriptors, say: the file may be good.
       const bool is_file_bad =

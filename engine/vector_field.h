@@ -10,6 +10,7 @@
 #include "base/cancel.h"
 #include "base/mutex.h"
 #include "engine/collection_config.h"
+#include "engine/query_plan.h"
 #include "engine/segment.h"
 #include "engine/slot_bits.h"
 #include "engine/slot_table.h"
@@ -41,13 +42,20 @@ struct FieldSearch {
   bool indexed_only = false;  ///< Leave fresh rows out.
   std::optional<std::size_t> ef;
   std::optional<std::size_t> probe_count;
+  bool ignore_codes = false;   ///< Compare vectors, not codes, from the beginning.
+  bool rescore = true;         ///< False: order and distances are what the codes say.
+  double oversampling = 1;     ///< So many times k candidates are re-ranked exactly.
+  std::size_t prefix_dim = 0;  ///< Candidates by so many first values; 0: by all of them.
+  bool explains = false;       ///< Fill FieldSearchStats::segments.
   const CancelToken* cancel = nullptr;
 };
 
 struct FieldSearchStats {
   std::size_t visited_count = 0;
+  std::size_t reranked_count = 0;
   std::size_t segment_count = 0;
   const char* strategy = "exact_scan";
+  std::vector<SegmentPlan> segments;
 };
 
 /// When background work on a field is due.
@@ -85,6 +93,7 @@ class VectorField {
     std::uint32_t dim = 0;
     Metric metric = Metric::kCosine;
     std::size_t growing_bytes_max = 256ULL << 20;
+    bool is_on_disk = false;  ///< Vectors of sealed segments stay in the file until they are read.
   };
   VectorField(Identity identity, const SlotTable& slots, storage::Store& store,
               const storage::DataDirectory& directory);

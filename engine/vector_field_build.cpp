@@ -159,7 +159,7 @@ Status VectorField::build(const BuildPlan& plan, const IndexSpec& spec,
     TESSERA_RETURN_IF_ERROR(
         storage::write_segment_file(path, header, rows.slots, rows.versions, rows.vectors.data(),
                                     [&](ByteSink& sink) { return index->save(sink); }));
-    TESSERA_ASSIGN_OR_RETURN(sealed, SealedSegment::open(path, header));
+    TESSERA_ASSIGN_OR_RETURN(sealed, SealedSegment::open(path, header, identity_.is_on_disk));
   }
 
   std::vector<std::uint64_t> numbers;

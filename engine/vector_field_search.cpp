@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <array>
+#include <string_view>
 
+#include "engine/prefix_scan.h"
 #include "engine/top_k.h"
 #include "engine/vector_field.h"
 
@@ -39,6 +41,40 @@ bool is_scan_cheaper(const SealedSegment& segment, const FieldSearch& search, do
   return scan_cost <= walk_cost;
 }
 
+/// Allowed rows that are alive, counted one by one: for explanations only.
+std::size_t count_matches(const Segment& segment, const FieldSearch& search) {
+  if (search.allowed == nullptr) return segment.live_row_count();
+  std::size_t count = 0;
+  for (std::uint32_t row = 0; row < segment.row_count();) {
+    const RowBlock block = segment.block_at(row);
+    for (std::uint32_t i = 0; i < block.row_count; ++i) {
+      const bool is_live = !segment.dead().contains(block.first_row + i);
+      count += is_live && search.allowed->contains(block.slots[i]) ? 1 : 0;
+    }
+    row = block.first_row + block.row_count;
+  }
+  return count;
+}
+
+/// Adds what was done in one segment to the whole.
+void add_part(const Segment& segment, const FieldSearch& search, const FieldSearchStats& part,
+              FieldSearchStats& stats) {
+  ++stats.segment_count;
+  stats.visited_count += part.visited_count;
+  stats.reranked_count += part.reranked_count;
+  if (std::string_view(part.strategy) != "exact_scan") stats.strategy = part.strategy;
+  if (!search.explains) return;
+  SegmentPlan& plan = stats.segments.emplace_back();
+  plan.type =
+      segment.index() == nullptr ? "fresh" : index::index_type_name(segment.index()->spec().type);
+  plan.strategy = part.strategy;
+  plan.row_count = segment.row_count();
+  plan.live_count = segment.live_row_count();
+  plan.match_count = count_matches(segment, search);
+  plan.visited_count = part.visited_count;
+  plan.reranked_count = part.reranked_count;
+}
+
 std::size_t live_row_count(const FieldView& view) {
   std::size_t total = view.growing->live_row_count();
   for (const auto& segment : view.sealed) total += segment->live_row_count();
@@ -52,6 +88,10 @@ void VectorField::scan(const Segment& segment, const FieldSearch& search, TopK& 
                        FieldSearchStats& stats, Status& status) const {
   const Metric metric = identity_.metric;
   const std::size_t dim = identity_.dim;
+  if (search.prefix_dim > 0) {
+    status = scan_prefix(segment, metric, search, top, stats);
+    return;
+  }
   std::array<float, kScanBlock> distances;
   std::array<std::uint32_t, kScanBlock> rows;
 
@@ -92,8 +132,9 @@ void VectorField::scan(const Segment& segment, const FieldSearch& search, TopK& 
 Status VectorField::search_sealed(const SealedSegment& segment, const FieldSearch& search,
                                   double live_share, TopK& top, FieldSearchStats& stats) const {
   Status status;
-  const bool is_flat = segment.index()->spec().type == IndexType::kFlat;
-  if (search.exact || is_flat || is_scan_cheaper(segment, search, live_share)) {
+  const index::IndexSpec& spec = segment.index()->spec();
+  const bool is_plain = spec.type == IndexType::kFlat && spec.codes == index::CodeType::kNone;
+  if (search.exact || is_plain || is_scan_cheaper(segment, search, live_share)) {
     scan(segment, search, top, stats, status);
     return status;
   }
@@ -104,12 +145,17 @@ Status VectorField::search_sealed(const SealedSegment& segment, const FieldSearc
   options.k = search.k;
   options.ef = search.ef.value_or(0);
   options.probe_count = search.probe_count.value_or(0);
+  options.ignore_codes = search.ignore_codes;
+  options.rescore = search.rescore;
+  options.oversampling = search.oversampling;
+  options.prefix_dim = search.prefix_dim;
   options.cancel = search.cancel;
   std::vector<index::RowHit> found;
   index::SearchStats walked;
   TESSERA_RETURN_IF_ERROR(segment.index()->search(
       search.query, options, row_filter(segment, rows.slots, search), found, walked));
   stats.visited_count += walked.visited_count;
+  stats.reranked_count += walked.reranked_count;
 
   // A walk may end before it has met every allowed row. The answer must not be short.
   if (found.size() < search.k && found.size() < segment.live_row_count()) {
@@ -128,16 +174,18 @@ Status VectorField::search_sealed(const SealedSegment& segment, const FieldSearc
 Status VectorField::search(const FieldView& view, const FieldSearch& search,
                            std::vector<SlotHit>& hits, FieldSearchStats& stats) const {
   hits.clear();
+  stats.segments.clear();
   if (search.k == 0) return {};
   TopK top(search.k, slots_);
   Status status;
   const double live_rows = static_cast<double>(live_row_count(view));
   for (const auto& segment : view.sealed) {
     if (segment->row_count() == 0) continue;
-    ++stats.segment_count;
     const double live_share =
         static_cast<double>(segment->live_row_count()) / std::max(1.0, live_rows);
-    TESSERA_RETURN_IF_ERROR(search_sealed(*segment, search, live_share, top, stats));
+    FieldSearchStats part;
+    TESSERA_RETURN_IF_ERROR(search_sealed(*segment, search, live_share, top, part));
+    add_part(*segment, search, part, stats);
   }
   std::vector<SlotHit> sealed_hits = top.take();
 
@@ -145,13 +193,15 @@ Status VectorField::search(const FieldView& view, const FieldSearch& search,
   // the fresh row is the current one.
   TopK fresh(search.k, slots_);
   if (!search.indexed_only) {
-    for (const auto& segment : view.frozen) {
-      ++stats.segment_count;
-      scan(*segment, search, fresh, stats, status);
+    std::vector<const Segment*> segments;
+    for (const auto& segment : view.frozen) segments.push_back(segment.get());
+    segments.push_back(view.growing.get());
+    for (const Segment* segment : segments) {
+      FieldSearchStats part;
+      scan(*segment, search, fresh, part, status);
+      TESSERA_RETURN_IF_ERROR(status);
+      add_part(*segment, search, part, stats);
     }
-    ++stats.segment_count;
-    scan(*view.growing, search, fresh, stats, status);
-    TESSERA_RETURN_IF_ERROR(status);
   }
   hits = fresh.take();
   hits.insert(hits.end(), sealed_hits.begin(), sealed_hits.end());

@@ -195,6 +195,10 @@ class Reader final : public SectionFile {
     return names;
   }
 
+  void release(std::string_view name) const override {
+    if (const auto found = section(name); found.has_value()) file_->release(*found);
+  }
+
   [[nodiscard]] std::uint64_t file_bytes() const override { return bytes_.size(); }
 
  private:

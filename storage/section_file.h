@@ -61,6 +61,9 @@ class SectionFile {
   /// The bytes of a section, valid as long as the file; kCorrupt when there is none of that name.
   [[nodiscard]] virtual Result<std::span<const std::byte>> section(std::string_view name) const = 0;
   [[nodiscard]] virtual std::vector<std::string> section_names() const = 0;
+  /// Gives the memory of a section back; it is read from the file again where it is touched, page
+  /// by page. Nothing happens when there is none of that name.
+  virtual void release(std::string_view name) const = 0;
   [[nodiscard]] virtual std::uint64_t file_bytes() const = 0;
 };
 

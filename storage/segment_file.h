@@ -44,6 +44,8 @@ class SegmentFile {
   [[nodiscard]] std::span<const std::uint64_t> versions() const { return versions_; }
   [[nodiscard]] const float* vectors() const { return vectors_; }
   [[nodiscard]] std::span<const std::byte> index() const { return index_; }
+  /// Gives the vectors' memory back: from now on they are read where they are touched.
+  void release_vectors() const { file_->release("vectors"); }
   [[nodiscard]] std::uint64_t file_bytes() const { return file_->file_bytes(); }
 
  private:

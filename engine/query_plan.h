@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace tessera::engine {
+
+/// How one segment was searched.
+struct SegmentPlan {
+  std::string type;      ///< Of its index: "hnsw", ...; "fresh" for rows that have none yet.
+  std::string strategy;  ///< "exact_scan", "filtered_walk", "walk"
+  std::size_t row_count = 0;
+  std::size_t live_count = 0;      ///< Rows that are not dead,
+  std::size_t match_count = 0;     ///< and that the filter allows.
+  std::size_t visited_count = 0;   ///< Distances computed, of rows or of codes.
+  std::size_t reranked_count = 0;  ///< Rows compared as a whole after their code or prefix.
+};
+
+/// What one dimension adds to a score (Cosine, Dot: a product) or to a distance (Euclid: a squared
+/// difference; Manhattan: a difference).
+struct Contribution {
+  std::uint32_t dim = 0;
+  float value = 0;
+};
+
+/// How a query was run, for "explain": true.
+struct QueryPlan {
+  std::string strategy;  ///< "exact_scan", "filtered_walk", "walk", "scroll"; the last search's.
+  std::size_t match_count = 0;    ///< Points that the filter allows.
+  std::size_t visited_count = 0;  ///< Distances computed.
+  std::size_t search_count = 0;   ///< Nearest-neighbour searches run.
+  std::size_t segment_count = 0;
+  std::vector<SegmentPlan> segments;  ///< Of the last search, in the order searched.
+};
+
+}  // namespace tessera::engine
