@@ -123,6 +123,7 @@ class PosixMappedFile final : public MappedFile {
     return {static_cast<const std::byte*>(address_), size_};
   }
   void release(std::span<const std::byte> part) const override {
+    if (part.empty()) return;
     const auto page_bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
     const auto offset =
         static_cast<std::size_t>(part.data() - static_cast<const std::byte*>(address_));

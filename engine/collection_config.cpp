@@ -12,6 +12,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::uint32_t kFormat = 1;
+constexpr auto kLastCodeType = static_cast<index::CodeType>(5);
 constexpr std::uint32_t kHnswM = 16;
 constexpr std::uint32_t kHnswEfConstruct = 100;
 
@@ -98,6 +99,7 @@ json encode_vector(const VectorConfig& vector) {
   if (vector.index) object["index"] = encode(*vector.index);
   put(object, "on_disk", vector.on_disk);
   if (vector.quantization) object["quantization"] = encode(*vector.quantization);
+  if (!vector.dimension_names.empty()) object["dimension_names"] = vector.dimension_names;
   return object;
 }
 
@@ -113,6 +115,12 @@ VectorConfig decode_vector(const json& object) {
   }
   get(object, "on_disk", vector.on_disk);
   vector.quantization = find_quantization(object);
+  if (const auto names = object.find("dimension_names"); names != object.end()) {
+    vector.dimension_names = names->get<std::vector<std::string>>();
+    if (vector.dimension_names.size() != vector.dim) {
+      throw std::runtime_error("dimension_names are not one for each dimension");
+    }
+  }
   return vector;
 }
 
@@ -200,8 +208,9 @@ IndexSpec index_spec_of(const CollectionConfig& config, const VectorConfig& vect
   // m = 0 is how the dialect turns the graph off.
   if (spec.type == IndexType::kHnsw && spec.m == 0) spec.type = IndexType::kFlat;
   const auto& quantization = vector.quantization ? vector.quantization : config.quantization;
-  if (spec.type != IndexType::kHnsw) spec.codes = index::CodeType::kNone;
-  if (quantization && (spec.type == IndexType::kHnsw || spec.type == IndexType::kFlat)) {
+  if (spec.type != IndexType::kHnsw) {
+    spec.codes = index::CodeType::kNone;
+  } else if (quantization) {
     set_codes(*quantization, vector.dim, spec);
   }
   if (vector.index) {
@@ -239,7 +248,7 @@ Result<IndexSpec> decode_spec(std::string_view text) {
     spec.seed = object.at("seed").get<std::uint64_t>();
     spec.codes = index::CodeType::kNone;
     if (const auto codes = object.find("codes"); codes != object.end()) {
-      spec.codes = checked_enum(*codes, index::CodeType::kPq, "codes");
+      spec.codes = checked_enum(*codes, kLastCodeType, "codes");
       spec.code_quantile = object.at("code_quantile").get<float>();
     }
     return spec;

@@ -105,7 +105,9 @@ struct VectorConfig {
   std::optional<HnswConfig> hnsw;
   std::optional<IndexConfig> index;
   std::optional<bool> on_disk;
-  std::optional<QuantizationConfig> quantization;
+  std::optional<QuantizationConfig> quantization = std::nullopt;
+  /// What "explain" calls the dimensions; empty, or one for each.
+  std::vector<std::string> dimension_names = {};
   bool operator==(const VectorConfig&) const = default;
 };
 
@@ -124,7 +126,7 @@ struct CollectionConfig {
 };
 
 /// What to build for one vector: its own settings over the collection's over the defaults.
-/// Quantization says what codes an hnsw or flat index compares first; the ivf types have their own.
+/// Quantization says what codes an hnsw index compares first; the ivf types have their own.
 IndexSpec index_spec_of(const CollectionConfig& config, const VectorConfig& vector);
 
 /// JSON text of an index spec, as segment files hold it, and back. A text without codes is of a

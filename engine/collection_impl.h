@@ -82,6 +82,9 @@ class CollectionImpl final : public Collection,
                                             const CancelToken& cancel) const override;
   [[nodiscard]] Result<QueryResult> query(const QueryRequest& request,
                                           const CancelToken& cancel) const override;
+  [[nodiscard]] Result<RecallReport> recall(const RecallRequest& request,
+                                            const CancelToken& cancel) const override;
+  [[nodiscard]] Result<Estimate> estimate_size(const EstimateRequest& request) const override;
   Result<std::uint64_t> start_clusters(const TrainClustersRequest& request) override;
   Result<std::uint64_t> start_reindex(const ReindexRequest& request) override;
   [[nodiscard]] Result<ClustersInfo> clusters(const std::string& vector) const override;

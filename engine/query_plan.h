@@ -23,6 +23,7 @@ struct SegmentPlan {
 struct Contribution {
   std::uint32_t dim = 0;
   float value = 0;
+  std::string name = {};  ///< Empty unless the vector's dimensions have names.
 };
 
 /// How a query was run, for "explain": true.

@@ -269,7 +269,19 @@ Status QueryRun::fetch(const FieldSearcher& searcher) {
     point.round = found_[i].round;
     point.contributions = searcher.contributions_of(slots[i]);
   }
+  if (request_.explain) name_dimensions();
   return {};
+}
+
+void QueryRun::name_dimensions() {
+  SharedLock lock(collection_.config_mutex_);
+  const auto& names = collection_.config_.vectors.at(request_.using_vector).dimension_names;
+  if (names.empty()) return;
+  for (ScoredPoint& point : result_.points) {
+    for (Contribution& contribution : point.contributions) {
+      contribution.name = names[contribution.dim];
+    }
+  }
 }
 
 Result<QueryResult> QueryRun::run() {

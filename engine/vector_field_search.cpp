@@ -132,9 +132,8 @@ void VectorField::scan(const Segment& segment, const FieldSearch& search, TopK& 
 Status VectorField::search_sealed(const SealedSegment& segment, const FieldSearch& search,
                                   double live_share, TopK& top, FieldSearchStats& stats) const {
   Status status;
-  const index::IndexSpec& spec = segment.index()->spec();
-  const bool is_plain = spec.type == IndexType::kFlat && spec.codes == index::CodeType::kNone;
-  if (search.exact || is_plain || is_scan_cheaper(segment, search, live_share)) {
+  const bool is_flat = segment.index()->spec().type == IndexType::kFlat;
+  if (search.exact || is_flat || is_scan_cheaper(segment, search, live_share)) {
     scan(segment, search, top, stats, status);
     return status;
   }
