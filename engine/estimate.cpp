@@ -121,7 +121,7 @@ VectorEstimate estimate_vector(const EstimateInput& input) {
 
 double measure_distance_seconds(Metric metric, std::uint32_t dim) {
   // More than a second-level cache holds.
-  constexpr std::size_t kFloats = 2 << 20, kRowsMin = 64, kBatch = 64;
+  constexpr std::size_t kFloats = 2 << 20, kRowsMin = 64, kBatch = 64, kBatchesMin = 32;
   constexpr std::chrono::microseconds kDuration{2000};
   using Clock = std::chrono::steady_clock;
   const std::size_t row_count = std::max<std::size_t>(kRowsMin, kFloats / dim);
@@ -137,11 +137,11 @@ double measure_distance_seconds(Metric metric, std::uint32_t dim) {
     const Clock::time_point start = Clock::now();
     index::distances_at(metric, query.data(), rows.data(), ids, dim, distances.data());
     batches.push_back(Clock::now() - start);
-  } while (Clock::now() < end);
-  // The median: other work may have interrupted some.
-  const auto middle = batches.begin() + static_cast<std::ptrdiff_t>(batches.size() / 2);
-  std::nth_element(batches.begin(), middle, batches.end());
-  return std::chrono::duration<double>(*middle).count() / kBatch;
+  } while (Clock::now() < end || batches.size() < kBatchesMin);
+  // The first quartile: other work may have interrupted many.
+  const auto quartile = batches.begin() + static_cast<std::ptrdiff_t>(batches.size() / 4);
+  std::nth_element(batches.begin(), quartile, batches.end());
+  return std::chrono::duration<double>(*quartile).count() / kBatch;
 }
 
 }  // namespace tessera::engine

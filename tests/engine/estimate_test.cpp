@@ -44,7 +44,7 @@ void check_against_built(const IndexSpec& spec, const Matrix& rows) {
 
 TEST_CASE("estimate: memory is that of really built indexes within the promised factor") {
   for (const std::size_t dim : {32, 128}) {
-    const Matrix rows = testing::clustered_rows({.row_count = 6000, .dim = dim, .seed = 7});
+    const Matrix rows = testing::clustered_rows({.row_count = 4000, .dim = dim, .seed = 7});
     for (const std::uint32_t m : {8U, 16U, 32U}) {
       IndexSpec spec;
       spec.m = m;
