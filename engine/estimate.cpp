@@ -33,7 +33,8 @@ double code_bytes_a_row(const EstimateInput& input) {
   const double product_bytes =
       input.spec.pq_segment_count > 0 ? input.spec.pq_segment_count : std::ceil(dim / 4);
   if (input.spec.type == IndexType::kIvfSq8) return dim;
-  if (input.spec.type == IndexType::kIvfPq) return product_bytes;
+  // Beside the code, what the query's distance to the row's list does not say.
+  if (input.spec.type == IndexType::kIvfPq) return product_bytes + sizeof(float);
   if (input.spec.type != IndexType::kHnsw || input.spec.codes == CodeType::kNone) return 0;
   if (input.spec.codes == CodeType::kBinary) return std::ceil(dim / 8);
   if (input.spec.codes == CodeType::kSq4) return std::ceil(dim / 2);
@@ -70,9 +71,12 @@ double code_bytes(const EstimateInput& input) {
   const auto rows = static_cast<double>(input.point_count);
   const double codes = rows * code_bytes_a_row(input);
   if (codes == 0) return 0;
-  const double tables = is_product_code(input.spec)
-                            ? kCentroidsOfSegment * input.dim * sizeof(float)
-                            : 2.0 * input.dim * sizeof(float);
+  double tables = 2.0 * input.dim * sizeof(float);
+  if (is_product_code(input.spec)) {
+    // Inverted lists keep the centroids in the order of their values too.
+    const double copies = input.spec.type == IndexType::kIvfPq ? 2 : 1;
+    tables = copies * kCentroidsOfSegment * input.dim * sizeof(float);
+  }
   return codes + tables;
 }
 

@@ -27,8 +27,9 @@ class Quantization(DaemonTest):
         self.vectors = (centers[rng.integers(30, size=ROWS)]
                         + 0.5 * rng.normal(size=(ROWS, DIM))).astype(np.float32)
 
-    def load(self, **config):
-        self.client.recreate("z", {"vectors": {"size": DIM, "distance": "Cosine", "on_disk": True},
+    def load(self, on_disk=True, **config):
+        vectors = {"size": DIM, "distance": "Cosine", "on_disk": on_disk}
+        self.client.recreate("z", {"vectors": vectors,
                                    "optimizers_config": {"indexing_threshold": 20}, **config})
         for begin in range(0, ROWS, 500):
             self.client.upsert("z", list(range(begin, begin + 500)),
@@ -71,6 +72,27 @@ class Quantization(DaemonTest):
         self.assertEqual(self.config()["params"]["vectors"]["quantization_config"], CONFIGS[-1])
         self.assertEqual(self.client.call("GET", PATH)["indexed_vectors_count"], ROWS)
         self.assertGreaterEqual(self.recall(params=wide)["recall"], 0.6)
+
+    def resident_segment_bytes(self):
+        """Of the index files, what is in the daemon's memory."""
+        total, is_segment = 0, False
+        for line in open(f"/proc/{self.daemon.process.pid}/smaps"):
+            if "-" in line.split(" ")[0]:
+                is_segment = "/segments/" in line
+            elif is_segment and line.startswith("Rss:"):
+                total += int(line.split()[1]) * 1024
+        return total
+
+    def test_vectors_on_disk_leave_the_memory(self):
+        resident = {}
+        for on_disk in (False, True):
+            self.load(on_disk=on_disk)
+            self.restart()
+            resident[on_disk] = self.resident_segment_bytes()
+        self.assertGreater(resident[False], ROWS * DIM * 4)
+        self.assertLess(resident[True], resident[False] - 0.9 * ROWS * DIM * 4)
+        query = self.vectors[7].tolist()
+        self.assertEqual(self.client.query("z", {"query": query})["points"][0]["id"], 7)
 
     def test_a_collections_setting_is_shown_changed_and_disabled(self):
         self.load(quantization_config=CONFIGS[0])
