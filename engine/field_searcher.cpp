@@ -67,6 +67,7 @@ Result<std::vector<retrieval::Hit>> FieldSearcher::search(const retrieval::Searc
   request.indexed_only = scope_.params.indexed_only;
   request.ef = scope_.params.hnsw_ef;
   request.probe_count = scope_.params.probe_count;
+  request.reports_segments = scope_.explains;
   request.cancel = scope_.cancel;
 
   std::vector<SlotHit> found;
@@ -76,6 +77,7 @@ Result<std::vector<retrieval::Hit>> FieldSearcher::search(const retrieval::Searc
   plan_.visited_count += stats.visited_count;
   plan_.segment_count = view_->sealed.size() + view_->frozen.size() + 1;
   plan_.strategy = stats.strategy;
+  segment_plans_.insert(segment_plans_.end(), stats.segments.begin(), stats.segments.end());
 
   std::vector<retrieval::Hit> hits;
   hits.reserve(found.size());

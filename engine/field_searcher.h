@@ -18,6 +18,7 @@ struct SearchScope {
   std::vector<std::optional<SlotBits>> component_bits;  ///< By Search::component_filter.
   SearchParams params;
   std::optional<float> score_threshold;
+  bool explains = false;  ///< segment_plans() will be asked for.
   const CancelToken* cancel = nullptr;
 };
 
@@ -36,6 +37,8 @@ class FieldSearcher final : public retrieval::Searcher {
   [[nodiscard]] bool precedes(const retrieval::Hit& a, const retrieval::Hit& b) const override;
 
   [[nodiscard]] const QueryPlan& plan() const { return plan_; }
+  /// How each segment was searched, search after search; empty unless the scope explains.
+  [[nodiscard]] const std::vector<SegmentPlan>& segment_plans() const { return segment_plans_; }
 
  private:
   std::optional<SlotBits> allowed_bits(const retrieval::Search& search) const;
@@ -49,6 +52,7 @@ class FieldSearcher final : public retrieval::Searcher {
   std::shared_ptr<const FieldView> view_;
   std::unordered_map<retrieval::Slot, std::vector<float>> seen_;  ///< Vectors of hits so far.
   QueryPlan plan_;
+  std::vector<SegmentPlan> segment_plans_;
 };
 
 }  // namespace tessera::engine

@@ -32,6 +32,9 @@ struct SlotHit {
   const float* vector = nullptr;  ///< Valid as long as the view that was searched.
 };
 
+/// How the segments are searched. Tests force a plan, so that the planner cannot hide a bad one.
+enum class PlanChoice : std::uint8_t { kCheapest, kScan, kWalk };
+
 struct FieldSearch {
   const float* query = nullptr;
   std::size_t k = 0;
@@ -41,13 +44,31 @@ struct FieldSearch {
   bool indexed_only = false;  ///< Leave fresh rows out.
   std::optional<std::size_t> ef;
   std::optional<std::size_t> probe_count;
+  PlanChoice plan = PlanChoice::kCheapest;
+  bool reports_segments = false;  ///< Fill FieldSearchStats::segments.
   const CancelToken* cancel = nullptr;
+};
+
+/// How one segment was searched. Plain data, for "explain".
+struct SegmentPlan {
+  std::uint64_t number = 0;
+  const char* kind = "sealed";  ///< "sealed", "frozen" (waits for its index) or "growing".
+  /// "match_scan" (the allowed slots were looked up), "exact_scan" (the rows were tested one by
+  /// one), "walk", "filtered_walk", or "walk_then_scan": the walk ended before it had met enough
+  /// allowed rows.
+  const char* strategy = "exact_scan";
+  std::size_t row_count = 0;
+  std::size_t live_count = 0;
+  std::size_t match_count = 0;      ///< Live rows that the filter allows.
+  bool is_match_estimated = false;  ///< match_count is from a sample of the rows.
+  std::size_t visited_count = 0;    ///< Distances computed.
 };
 
 struct FieldSearchStats {
   std::size_t visited_count = 0;
   std::size_t segment_count = 0;
-  const char* strategy = "exact_scan";
+  const char* strategy = "exact_scan";  ///< Of the last segment that had a choice.
+  std::vector<SegmentPlan> segments;    ///< In the order searched, when asked for.
 };
 
 /// When background work on a field is due.
