@@ -41,7 +41,14 @@ class FieldSearcher final : public retrieval::Searcher {
   [[nodiscard]] const std::vector<SegmentPlan>& segment_plans() const { return segment_plans_; }
 
  private:
-  std::optional<SlotBits> allowed_bits(const retrieval::Search& search) const;
+  /// What one search may return: of the scope's bits where they will do, else of `own`.
+  struct Allowed {
+    const SlotBits* bits = nullptr;
+    std::size_t count = 0;
+    std::size_t extra_count = 0;  ///< Excluded slots that are still in `bits`.
+    std::optional<SlotBits> own;
+  };
+  void find_allowed(const retrieval::Search& search, Allowed& allowed) const;
   Status search_stable_view(const FieldSearch& search, std::vector<SlotHit>& hits,
                             FieldSearchStats& stats);
 

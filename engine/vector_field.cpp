@@ -8,8 +8,12 @@
 namespace tessera::engine {
 
 VectorField::VectorField(Identity identity, const SlotTable& slots, storage::Store& store,
-                         const storage::DataDirectory& directory)
-    : identity_(std::move(identity)), slots_(slots), store_(store), directory_(directory) {
+                         const storage::DataDirectory& directory, BuildBudget* budget)
+    : identity_(std::move(identity)),
+      slots_(slots),
+      store_(store),
+      directory_(directory),
+      budget_(budget) {
   Lock lock(mutex_);
   FieldView view;
   view.growing = make_growing();
