@@ -73,11 +73,12 @@ MatchCount count_matches(const SealedSegment& segment, const FieldSearch& search
 namespace cost {
 namespace {
 
-constexpr double kRowTestNs = 1.5;
-constexpr double kScanRowNs = 8, kScanValueNs = 0.12;   // Rows in order.
-constexpr double kLookupNs = 60, kLookupValueNs = 0.2;  // Rows anywhere.
-constexpr double kWalkRowNs = 45, kWalkValueNs = 0.2;   // Rows anywhere, and a heap to keep.
-constexpr double kWalkRowsPerCandidate = 12;            // At m 16: links not met before.
+constexpr double kRowTestNs = 1.15;
+constexpr double kScanRowNs = 10, kScanValueNs = 0.13;   // Rows in order.
+constexpr double kLookupNs = 20, kLookupValueNs = 0.15;  // Rows in order with gaps.
+constexpr double kWalkRowNs = 100, kWalkValueNs = 0.5;   // Rows anywhere, and a heap to keep.
+/// Of the ef * m links of a walk's candidates, those that lead to rows not met before.
+constexpr double kNewLinkShare = 0.3;
 
 }  // namespace
 
@@ -95,7 +96,7 @@ double walk_ns(const SealedSegment& segment, const FieldSearch& search, double m
   const auto ef =
       static_cast<double>(std::max<std::size_t>(search.k, search.ef.value_or(spec.ef_construct)));
   // To meet ef allowed rows, so many must be met.
-  const double met = std::min(rows, ef * spec.m * kWalkRowsPerCandidate / 16 * rows / matches);
+  const double met = std::min(rows, ef * spec.m * kNewLinkShare * rows / matches);
   return met * (kWalkRowNs + kWalkValueNs * static_cast<double>(segment.dim()));
 }
 

@@ -52,7 +52,8 @@ std::size_t VectorField::row_count() const {
 
 std::size_t VectorField::indexed_row_count() const {
   std::size_t total = 0;
-  for (const auto& segment : view()->sealed) total += segment->live_row_count();
+  const auto view = this->view();  // A loop over view()->sealed would not keep it.
+  for (const auto& segment : view->sealed) total += segment->live_row_count();
   return total;
 }
 

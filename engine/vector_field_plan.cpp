@@ -9,10 +9,10 @@ constexpr double kDeletedThreshold = 0.2;
 constexpr std::uint64_t kVacuumRowsMin = 1000;
 constexpr std::uint64_t kIndexingThresholdKib = 10'000;
 /// While rows are being written, a segment is built when it has this share of the indexed rows, so
-/// that a large collection is not cut into many small segments; but unindexed rows are scanned, so
-/// never more bytes than this.
+/// that a large collection is not cut into many small segments. Few bytes wait for a pause; and
+/// unindexed rows are scanned, so many do not.
 constexpr std::size_t kDueShare = 8;
-constexpr std::size_t kDueBytesMax = 32 << 20;
+constexpr std::size_t kDueBytesMin = 8 << 20, kDueBytesMax = 32 << 20;
 /// With so many bytes of unindexed rows, builds do not rest.
 constexpr std::size_t kBehindBytes = 16 << 20;
 /// More sealed segments than this are merged even while rows are being written.
@@ -93,8 +93,10 @@ std::optional<BuildPlan> VectorField::plan_build(const OptimizersConfig& rules,
   const bool is_idle = now - last_write_ >= timing.idle;
   const std::size_t growing_rows = view_->growing->live_row_count();
   const std::size_t rows_min = rows_for_indexing(rules, identity_.dim);
+  const std::size_t row_bytes = identity_.dim * sizeof(float);
   const std::size_t rows_busy = std::max(
-      rows_min, std::min(indexed_rows / kDueShare, kDueBytesMax / (identity_.dim * sizeof(float))));
+      rows_min,
+      std::clamp(indexed_rows / kDueShare, kDueBytesMin / row_bytes, kDueBytesMax / row_bytes));
   const bool is_growing_due = growing_rows >= rows_min && (is_idle || growing_rows >= rows_busy ||
                                                            now - growing_since_ >= timing.age_max);
   const bool has_frozen = std::any_of(view_->frozen.begin(), view_->frozen.end(),
@@ -149,7 +151,7 @@ std::optional<BuildPlan> VectorField::plan_merge(const OptimizersConfig& rules,
 std::uint64_t VectorField::begin_rebuild() {
   Lock lock(mutex_);
   if (view_->growing->row_count() > 0) freeze_growing();
-  return view_->growing->number();
+  return next_segment_;
 }
 
 void VectorField::resume_rebuild(std::uint64_t before) {
