@@ -141,6 +141,16 @@ void BuildBudget::wait_for_quiet(std::chrono::nanoseconds longest, const CancelT
   }
 }
 
+void BuildBudget::wait_for_builds(std::chrono::nanoseconds longest,
+                                  const std::function<bool()>& is_behind,
+                                  const CancelToken& cancel) {
+  const Clock::time_point end = Clock::now() + longest;
+  Lock lock(mutex_);
+  while (reserved_bytes_ > 0 && !cancel.is_cancelled() && Clock::now() < end && is_behind()) {
+    changed_.wait_for(lock, std::min<Clock::duration>(kRestSlice, end - Clock::now()));
+  }
+}
+
 BuildPacer::Clock::time_point& BuildPacer::work_begin_of_this_thread() {
   Lock lock(mutex_);
   const auto id = std::this_thread::get_id();

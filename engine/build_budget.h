@@ -5,6 +5,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -49,6 +50,10 @@ class BuildBudget {
   [[nodiscard]] bool is_searched() const;
   /// Returns when no search is answered any more, at the latest after `longest`.
   void wait_for_quiet(std::chrono::nanoseconds longest, const CancelToken& cancel);
+  /// For a writer that is ahead of the builds: returns when `is_behind` no longer holds, when
+  /// nothing is being built, or after `longest`.
+  void wait_for_builds(std::chrono::nanoseconds longest, const std::function<bool()>& is_behind,
+                       const CancelToken& cancel);
   [[nodiscard]] unsigned cpu_percent() const { return cpu_percent_; }
 
  private:

@@ -167,6 +167,8 @@ class CollectionImpl final : public Collection,
   };
   static void apply_reindex(VectorConfig& vector, const ReindexRequest& request);
   IndexSpec spec_of(const std::string& name, const Field& field) const;
+  /// Holds a writer of so many points up while rows come faster than they are indexed.
+  void wait_for_builds(std::size_t point_count) const;
   void run_lane(const std::string& name, Field& field, BuildLane lane,
                 const MaintenanceRules& rules);
   Status check_fits(const Field& field, const BuildPlan& plan, const IndexSpec& spec) const;

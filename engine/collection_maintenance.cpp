@@ -12,6 +12,10 @@ namespace {
 
 constexpr std::chrono::seconds kBuildRetryAfter{10};
 constexpr std::chrono::milliseconds kBuildPollInterval{20};
+/// About what indexing a point costs. A writer is never held up for long: it may be using a thread
+/// that a search waits for.
+constexpr std::chrono::microseconds kWriteRestOfPoint{100};
+constexpr std::chrono::milliseconds kWriteRestMax{50};
 
 /// A build takes and frees much memory in many pieces, which the allocator would keep.
 void return_freed_memory() {
@@ -94,6 +98,17 @@ Status CollectionImpl::build(Field& field, const BuildPlan& plan, const IndexSpe
   };
   steps.context.report(steps.done, steps.total);
   return field.vectors->build(plan, spec, control);
+}
+
+void CollectionImpl::wait_for_builds(std::size_t point_count) const {
+  const auto is_behind = [&] {
+    return std::any_of(fields_.begin(), fields_.end(),
+                       [](const auto& entry) { return entry.second.vectors->is_behind(); });
+  };
+  if (!is_behind()) return;
+  const auto longest =
+      std::min<std::chrono::nanoseconds>(point_count * kWriteRestOfPoint, kWriteRestMax);
+  shared_.builds.wait_for_builds(longest, is_behind, shared_.stopping);
 }
 
 void CollectionImpl::run_lane(const std::string& name, Field& field, BuildLane lane,

@@ -13,10 +13,10 @@ constexpr std::uint64_t kIndexingThresholdKib = 10'000;
 /// unindexed rows are scanned, so many do not.
 constexpr std::size_t kDueShare = 8;
 constexpr std::size_t kDueBytesMin = 8 << 20, kDueBytesMax = 32 << 20;
-/// With so many bytes of unindexed rows, builds do not rest.
+/// With so many bytes of unindexed rows, builds do not rest and writers wait.
 constexpr std::size_t kBehindBytes = 16 << 20;
 /// More sealed segments than this are merged even while rows are being written.
-constexpr std::size_t kBusySegmentsMax = 8;
+constexpr std::size_t kBusySegmentsMax = 16;
 
 std::size_t rows_for_indexing(const OptimizersConfig& rules, std::size_t dim) {
   const std::uint64_t kib = rules.indexing_threshold.value_or(kIndexingThresholdKib);
