@@ -23,6 +23,12 @@ std::size_t rows_for_indexing(const OptimizersConfig& rules, std::size_t dim) {
   return std::max<std::size_t>(1, kib * 1024 / (dim * sizeof(float)));
 }
 
+/// Rows that are indexed when writes pause. What a load leaves over need not fill a segment.
+std::size_t rows_when_idle(std::size_t rows_min, std::size_t indexed_rows) {
+  constexpr std::size_t kRestShare = 16;
+  return indexed_rows >= rows_min ? std::max<std::size_t>(1, rows_min / kRestShare) : rows_min;
+}
+
 bool is_vacuum_due(const SealedSegment& segment, const OptimizersConfig& rules) {
   const std::size_t rows = segment.row_count(), dead = segment.dead().count();
   if (dead == rows) return true;
@@ -56,7 +62,8 @@ bool VectorField::is_build_due(const OptimizersConfig& rules) const {
   if (rules.indexing_threshold == 0U) return false;
   const auto view = this->view();
   if (!view->frozen.empty()) return true;
-  return view->growing->live_row_count() >= rows_for_indexing(rules, identity_.dim) ||
+  const std::size_t rows_min = rows_for_indexing(rules, identity_.dim);
+  return view->growing->live_row_count() >= rows_when_idle(rows_min, indexed_row_count()) ||
          std::any_of(view->sealed.begin(), view->sealed.end(),
                      [&](const auto& segment) { return is_vacuum_due(*segment, rules); });
 }
@@ -97,8 +104,9 @@ std::optional<BuildPlan> VectorField::plan_build(const OptimizersConfig& rules,
   const std::size_t rows_busy = std::max(
       rows_min,
       std::clamp(indexed_rows / kDueShare, kDueBytesMin / row_bytes, kDueBytesMax / row_bytes));
-  const bool is_growing_due = growing_rows >= rows_min && (is_idle || growing_rows >= rows_busy ||
-                                                           now - growing_since_ >= timing.age_max);
+  const bool is_growing_due = (is_idle && growing_rows >= rows_when_idle(rows_min, indexed_rows)) ||
+                              growing_rows >= rows_busy ||
+                              (growing_rows >= rows_min && now - growing_since_ >= timing.age_max);
   const bool has_frozen = std::any_of(view_->frozen.begin(), view_->frozen.end(),
                                       [&](const auto& segment) { return !is_claimed(*segment); });
   // Many dead rows and few live ones also fill a segment; then there is nothing to index, but the
