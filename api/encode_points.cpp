@@ -110,6 +110,7 @@ void encode_plan(JsonWriter& json, const engine::QueryPlan& plan) {
     json.field("rows", segment.row_count);
     json.field("live", segment.live_count);
     json.field("matches", segment.match_count);
+    if (segment.is_match_estimated) json.field("matches_estimated", true);
     json.field("visited", segment.visited_count);
     json.field("reranked", segment.reranked_count);
     json.end_object();

@@ -101,6 +101,7 @@ constexpr NamedSchema kSchemas[] = {
     "required":["type","strategy","rows","live","matches","visited","reranked"],
     "properties":{"type":{"type":"string"},"strategy":{"type":"string"},
     "rows":{"type":"integer"},"live":{"type":"integer"},"matches":{"type":"integer"},
+    "matches_estimated":{"type":"boolean"},
     "visited":{"type":"integer"},"reranked":{"type":"integer"}}}}}}}})"},
   {"QueryResultList", R"({"type":"array","items":@QueryResult})"},
   {"SearchTimes", R"(

@@ -11,6 +11,8 @@ namespace {
 /// A search is repeated when a fresh segment appeared meanwhile; that happens once in many thousand
 /// writes, so twice in a row is already unlikely.
 constexpr int kViewAttemptsMax = 3;
+/// Up to so many excluded slots, as many more rows are searched for.
+constexpr std::size_t kOverfetchMax = 64;
 
 /// Candidates by a prefix alone are further from the true order than those by codes.
 constexpr double kPrefixOversampling = 4;
@@ -55,25 +57,36 @@ FieldSearcher::FieldSearcher(const VectorField& field, const SlotTable& slots,
   if (scope_.allowed) plan_.match_count = scope_.allowed->count();
 }
 
-std::optional<SlotBits> FieldSearcher::allowed_bits(const retrieval::Search& search) const {
-  const bool has_component_filter =
-      search.component_filter >= 0 &&
-      scope_.component_bits[static_cast<std::size_t>(search.component_filter)].has_value();
-  const bool has_exclusion = search.excluded != nullptr && !search.excluded->isEmpty();
-  if (!scope_.allowed && !has_component_filter && !has_exclusion) return std::nullopt;
-  std::optional<SlotBits> bits = scope_.allowed;
-  if (has_component_filter) {
-    const SlotBits& component =
-        *scope_.component_bits[static_cast<std::size_t>(search.component_filter)];
-    if (bits) {
-      bits->intersect(component);
-    } else {
-      bits = component;
-    }
+/// Copying a bit a slot is slow in a large collection, and testing it on the way slows a walk, so a
+/// few excluded slots are searched for and then left out.
+void FieldSearcher::find_allowed(const retrieval::Search& search, Allowed& allowed) const {
+  const SlotBits* component = nullptr;
+  if (search.component_filter >= 0) {
+    const auto& bits = scope_.component_bits[static_cast<std::size_t>(search.component_filter)];
+    if (bits) component = &*bits;
   }
-  if (!bits) bits = SlotBits(field_.slot_count(), true);
-  if (has_exclusion) bits->clear_all(*search.excluded);
-  return bits;
+  if (scope_.allowed) {
+    allowed.bits = &*scope_.allowed;
+    allowed.count = plan_.match_count;
+  }
+  if (component != nullptr && allowed.bits != nullptr) {
+    allowed.own = *allowed.bits;
+    allowed.own->intersect(*component);
+  } else if (component != nullptr) {
+    allowed.bits = component;
+  }
+  const std::size_t excluded_count =
+      search.excluded == nullptr ? 0 : search.excluded->cardinality();
+  if (excluded_count <= kOverfetchMax) {
+    allowed.extra_count = excluded_count;
+  } else {
+    if (!allowed.own) {
+      allowed.own = allowed.bits != nullptr ? *allowed.bits : SlotBits(field_.slot_count(), true);
+    }
+    allowed.own->clear_all(*search.excluded);
+  }
+  if (allowed.own) allowed.bits = &*allowed.own;
+  if (allowed.own || component != nullptr) allowed.count = allowed.bits->count();
 }
 
 Status FieldSearcher::search_stable_view(const FieldSearch& search, std::vector<SlotHit>& hits,
@@ -89,12 +102,13 @@ Status FieldSearcher::search_stable_view(const FieldSearch& search, std::vector<
 }
 
 Result<std::vector<retrieval::Hit>> FieldSearcher::search(const retrieval::Search& search) {
-  const std::optional<SlotBits> bits = allowed_bits(search);
+  Allowed allowed;
+  find_allowed(search, allowed);
   FieldSearch request;
   request.query = search.vector.data();
-  request.k = search.limit;
-  request.allowed = bits ? &*bits : nullptr;
-  request.allowed_count = bits ? bits->count() : 0;
+  request.k = search.limit == 0 ? 0 : search.limit + allowed.extra_count;
+  request.allowed = allowed.bits;
+  request.allowed_count = allowed.count;
   request.exact = scope_.params.exact;
   request.indexed_only = scope_.params.indexed_only;
   request.ef = scope_.params.hnsw_ef;
@@ -109,7 +123,7 @@ Result<std::vector<retrieval::Hit>> FieldSearcher::search(const retrieval::Searc
   request.oversampling = std::clamp(
       scope_.params.oversampling.value_or(request.prefix_dim > 0 ? kPrefixOversampling : 1), 1.0,
       std::max(1.0, all));
-  request.explains = scope_.explains;
+  request.reports_segments = scope_.explains;
   request.cancel = scope_.cancel;
 
   std::vector<SlotHit> found;
@@ -122,8 +136,10 @@ Result<std::vector<retrieval::Hit>> FieldSearcher::search(const retrieval::Searc
   plan_.segments = std::move(stats.segments);
 
   std::vector<retrieval::Hit> hits;
-  hits.reserve(found.size());
+  hits.reserve(std::min(found.size(), search.limit));
   for (const SlotHit& hit : found) {
+    if (hits.size() == search.limit) break;
+    if (allowed.extra_count > 0 && search.excluded->contains(hit.slot)) continue;
     const float score = index::score_of(metric(), hit.distance);
     if (scope_.score_threshold) {
       const bool is_near_enough = higher_is_nearer(metric()) ? score >= *scope_.score_threshold

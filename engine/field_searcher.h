@@ -45,7 +45,14 @@ class FieldSearcher final : public retrieval::Searcher {
   [[nodiscard]] std::vector<Contribution> contributions_of(retrieval::Slot slot) const;
 
  private:
-  std::optional<SlotBits> allowed_bits(const retrieval::Search& search) const;
+  /// What one search may return: of the scope's bits where they will do, else of `own`.
+  struct Allowed {
+    const SlotBits* bits = nullptr;
+    std::size_t count = 0;
+    std::size_t extra_count = 0;  ///< Excluded slots that are still in `bits`.
+    std::optional<SlotBits> own;
+  };
+  void find_allowed(const retrieval::Search& search, Allowed& allowed) const;
   Status search_stable_view(const FieldSearch& search, std::vector<SlotHit>& hits,
                             FieldSearchStats& stats);
   void explain(const float* query, const SlotHit& hit);

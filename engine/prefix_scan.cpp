@@ -47,7 +47,7 @@ std::size_t candidate_count_of(const FieldSearch& search) {
 }
 
 Status scan_prefix(const Segment& segment, Metric metric, const FieldSearch& search, TopK& top,
-                   FieldSearchStats& stats) {
+                   SegmentPlan& plan) {
   const std::size_t dim = segment.dim();
   const PrefixDistance distance_to(metric, search.query, search.prefix_dim);
   TopK candidates(candidate_count_of(search), top.slots());
@@ -61,14 +61,15 @@ Status scan_prefix(const Segment& segment, Metric metric, const FieldSearch& sea
       if (search.allowed != nullptr && !search.allowed->contains(block.slots[i])) continue;
       const float* const vector = block.vectors + std::size_t{i} * dim;
       const float distance = distance_to(vector);
-      ++stats.visited_count;
+      ++plan.match_count;
       if (candidates.worth_offering(distance)) candidates.offer({distance, block.slots[i], vector});
     }
     row = block.first_row + block.row_count;
   }
+  plan.visited_count += plan.match_count;
   for (const SlotHit& candidate : candidates.take()) {
     const float distance = index::distance(metric, search.query, candidate.vector, dim);
-    ++stats.reranked_count;
+    ++plan.reranked_count;
     if (top.worth_offering(distance)) top.offer({distance, candidate.slot, candidate.vector});
   }
   return {};

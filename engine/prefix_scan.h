@@ -10,7 +10,7 @@ namespace tessera::engine {
 /// a whole and offered to `top`. Cosine compares the prefixes' directions, whatever their lengths.
 /// kCancelled, kTimeout. Cost: one pass over the allowed rows' prefixes.
 Status scan_prefix(const Segment& segment, Metric metric, const FieldSearch& search, TopK& top,
-                   FieldSearchStats& stats);
+                   SegmentPlan& plan);
 
 /// How many candidates a search keeps for exact re-ranking: k * oversampling, at least k.
 std::size_t candidate_count_of(const FieldSearch& search);

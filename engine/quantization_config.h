@@ -9,8 +9,8 @@ namespace tessera::engine {
 /// The dialect's quantization_config. Absent members stay absent, so that an answer shows what was
 /// set.
 struct QuantizationConfig {
-  /// Stored on disk: never renumber. kDisabled is a change that removes the setting; it is never
-  /// stored.
+  /// Stored on disk: never renumber. kDisabled is a change that removes the setting; no
+  /// collection has it.
   enum class Kind : std::uint8_t { kDisabled = 0, kScalar = 1, kProduct = 2, kBinary = 3 };
 
   Kind kind = Kind::kScalar;

@@ -8,8 +8,12 @@
 namespace tessera::engine {
 
 VectorField::VectorField(Identity identity, const SlotTable& slots, storage::Store& store,
-                         const storage::DataDirectory& directory)
-    : identity_(std::move(identity)), slots_(slots), store_(store), directory_(directory) {
+                         const storage::DataDirectory& directory, BuildBudget* budget)
+    : identity_(std::move(identity)),
+      slots_(slots),
+      store_(store),
+      directory_(directory),
+      budget_(budget) {
   Lock lock(mutex_);
   FieldView view;
   view.growing = make_growing();
@@ -48,7 +52,8 @@ std::size_t VectorField::row_count() const {
 
 std::size_t VectorField::indexed_row_count() const {
   std::size_t total = 0;
-  for (const auto& segment : view()->sealed) total += segment->live_row_count();
+  const auto view = this->view();  // A loop over view()->sealed would not keep it.
+  for (const auto& segment : view->sealed) total += segment->live_row_count();
   return total;
 }
 

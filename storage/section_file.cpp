@@ -96,6 +96,15 @@ class Writer final : public SectionFileWriter {
     return {};
   }
 
+  Result<std::unique_ptr<MappedFile>> map_written() override {
+    TESSERA_RETURN_IF_ERROR(check_writing());
+    return files_.map(temporary_path_);
+  }
+
+  [[nodiscard]] std::uint64_t section_offset() const override {
+    return sections_.empty() ? size_bytes_ : sections_.back().offset;
+  }
+
   Status publish() override {
     TESSERA_RETURN_IF_ERROR(check_writing());
     is_writing_ = false;

@@ -93,7 +93,7 @@ TEST_CASE("explain: the plan shows every segment and a hit its dimensions", "[un
   point.contributions = {{3, 0.5F}, {0, -1, "length"}};
   answer.plan.emplace();
   answer.plan->strategy = "walk";
-  answer.plan->segments.push_back({"hnsw", "walk", 9, 8, 7, 6, 5});
+  answer.plan->segments.push_back({1, "sealed", "hnsw", "walk", 9, 8, 7, false, 6, 5});
   const Answer shown = under_test.call(Method::kPost, "/collections/c/points/query",
                                        R"({"query":[1],"explain":true})");
   CHECK(shown.at("/result/points/0/contributions") ==

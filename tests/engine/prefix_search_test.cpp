@@ -200,8 +200,8 @@ TEST_CASE("explain: contributions are the largest parts of the score, segments a
       CHECK(segment.match_count == segment.live_count);
     }
     CHECK(result->plan->segments.size() == 2);
-    CHECK(result->plan->segments.front().type == "hnsw");
-    CHECK(result->plan->segments.back().type == "fresh");
+    CHECK(std::string(result->plan->segments.front().type) == "hnsw");
+    CHECK(std::string(result->plan->segments.back().type) == "fresh");
     CHECK(visited == result->plan->visited_count);
     CHECK(live == kRows);
   }

@@ -49,11 +49,13 @@ class Opened {
   [[nodiscard]] std::string segments() const { return settings.storage.path + "/segments"; }
 
   config::Settings settings;
-  std::unique_ptr<Database> database;
 
  private:
   test::TemporaryDirectory directory_;
   metrics::Registry registry_;
+
+ public:
+  std::unique_ptr<Database> database;  // After what it uses until its end.
 };
 
 void upsert(Collection& collection, std::uint64_t id, std::vector<float> vector,
