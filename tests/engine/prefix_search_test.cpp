@@ -207,4 +207,36 @@ TEST_CASE("explain: contributions are the largest parts of the score, segments a
   }
 }
 
+TEST_CASE("explain: what was compared as a whole after its code is counted") {
+  const Matrix rows = testing::clustered_rows({.row_count = 2000, .dim = kDim, .seed = 12});
+  OpenDatabase database;
+  CollectionConfig config = config_of(Metric::kEuclid, 1);
+  config.vectors[""].index = IndexConfig{IndexType::kIvfSq8, 8, 8, {}};
+  auto collection = database.create(config);
+  insert_rows(*collection, rows);
+  wait_until_indexed(*collection, rows.row_count);
+  ReindexRequest reindex;  // Into one segment.
+  const std::uint64_t job = collection->start_reindex(reindex).value();
+  for (int i = 0; i < 6000 && database->job(job)->state < JobState::kDone; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  QueryRequest query = query_of(rows.row(3), kDim);
+  query.params.exact = false;
+  query.limit = 3;
+  query.explain = true;
+  const auto result = collection->query(query, CancelToken());
+  REQUIRE(result.has_value());
+  REQUIRE(result->plan);
+  const SegmentPlan& segment = result->plan->segments.front();
+  CHECK(std::string(segment.type) == "ivf_sq8");
+  if (std::string(segment.strategy) == "walk") {
+    CHECK(segment.reranked_count >= query.limit);
+    CHECK(segment.reranked_count <= segment.visited_count);
+  } else {
+    CHECK(segment.reranked_count == 0);
+  }
+  query.params.exact = true;
+  CHECK(collection->query(query, CancelToken())->plan->segments.front().reranked_count == 0);
+}
+
 }  // namespace tessera::engine
