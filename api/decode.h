@@ -49,9 +49,22 @@ engine::CollectionConfig decode_create_collection(const Value& body);
 engine::CollectionConfig decode_update_collection(const Value& body);
 std::optional<engine::HnswConfig> decode_hnsw_config(const Value& value);
 std::optional<engine::IndexConfig> decode_index_config(const Value& value);
+enum class QuantizationPlace : std::uint8_t { kCreation, kChange };
+/// `quantization_config` or its alias `quantization`; a change may also be "Disabled".
+std::optional<engine::QuantizationConfig> decode_quantization(const Object& object,
+                                                              QuantizationPlace place);
 engine::CreatePayloadIndex decode_payload_index(const Value& body);
 engine::TrainClustersRequest decode_train_clusters(const Value& body);
 engine::ReindexRequest decode_reindex(const Value& body);
+/// One set of parameters, which is the unnamed vector, or a map of names.
+std::map<std::string, engine::VectorConfig> decode_vector_configs(const Value& value);
+/// Reports a quantization beside an index type that has no codes, or its own (ivf_sq8, ivf_pq).
+void refuse_unused_quantization(const Object& object, engine::IndexType type);
+
+// ---- measuring and planning ---------------------------------------------------------------------
+
+engine::RecallRequest decode_recall(const Value& body);
+engine::EstimateRequest decode_estimate(const Value& body);
 
 // ---- points -------------------------------------------------------------------------------------
 
@@ -70,6 +83,7 @@ engine::CountRequest decode_count(const Value& body);
 // ---- queries ------------------------------------------------------------------------------------
 
 engine::QueryRequest decode_query(const Value& body);
+engine::SearchParams decode_params(const Value& value);
 std::vector<engine::QueryRequest> decode_query_batch(const Value& body);
 /// The older `points/search`: a plain vector query.
 engine::QueryRequest decode_search(const Value& body);

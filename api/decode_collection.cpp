@@ -78,11 +78,6 @@ std::optional<WalConfig> decode_wal(const Value& value) {
   return config;
 }
 
-void refuse_quantization(const Object& object) {
-  object.not_yet("quantization_config", "quantization");
-  object.not_yet("quantization", "quantization");
-}
-
 void refuse_datatype(const Object& object) {
   const auto datatype = object.given("datatype");
   if (!datatype) return;
@@ -99,6 +94,27 @@ void refuse_strict_mode(const Object& object) {
   const Object config(*given);
   if (!config.ok()) return;
   config.not_yet_true("enabled", "strict mode");
+}
+
+/// One name a dimension.
+std::vector<std::string> decode_dimension_names(const Value& value, std::uint32_t dim) {
+  std::vector<std::string> names;
+  value.each([&names](const Value& element) {
+    const auto name = element.string();
+    if (!name) return;
+    if (name->empty()) element.report_validation("value invalid, must not be empty");
+    if (name->size() > kVectorNameBytesMax) {
+      element.report_validation("name is " + std::to_string(name->size()) +
+                                " bytes long, must be at most " +
+                                std::to_string(kVectorNameBytesMax));
+    }
+    names.emplace_back(*name);
+  });
+  if (value.is(Value::Kind::kArray) && dim > 0 && value.element_count() != dim) {
+    value.report_validation(std::to_string(value.element_count()) + " names for " +
+                            std::to_string(dim) + " dimensions (size)");
+  }
+  return names;
 }
 
 VectorConfig decode_vector_config(const Value& value) {
@@ -127,7 +143,11 @@ VectorConfig decode_vector_config(const Value& value) {
     }
   }
   read_bool(object, "on_disk", config.on_disk);
-  refuse_quantization(object);
+  config.quantization = decode_quantization(object, QuantizationPlace::kCreation);
+  if (config.index) refuse_unused_quantization(object, config.index->type);
+  if (const auto names = object.given("dimension_names")) {
+    config.dimension_names = decode_dimension_names(*names, config.dim);
+  }
   refuse_datatype(object);
   object.not_yet("multivector_config", "a multi-vector");
   object.not_yet("memory", "a memory policy");
@@ -142,6 +162,52 @@ bool is_single_vector(const Object& object) {
     if (member && !member->is(Value::Kind::kObject)) return true;
   }
   return false;
+}
+
+/// Named vectors of an update: only their settings.
+std::map<std::string, VectorConfig> decode_vector_changes(const Value& value) {
+  std::map<std::string, VectorConfig> vectors;
+  value.each_entry([&vectors](std::string_view name, const Value& entry) {
+    const Object object(entry);
+    if (!object.ok()) return;
+    VectorConfig& config = vectors[std::string(name)];
+    if (const auto hnsw = object.given("hnsw_config")) config.hnsw = decode_hnsw_config(*hnsw);
+    object.not_yet("on_disk", "moving vectors of an existing collection");
+    object.not_yet("index", "changing the index here (use the reindex call, which)");
+    object.not_yet("memory", "a memory policy");
+    config.quantization = decode_quantization(object, QuantizationPlace::kChange);
+  });
+  return vectors;
+}
+
+void read_common_settings(const Object& object, QuantizationPlace place, CollectionConfig& config) {
+  if (const auto hnsw = object.given("hnsw_config")) {
+    config.hnsw = decode_hnsw_config(*hnsw).value_or(HnswConfig{});
+  }
+  if (const auto optimizers = object.given("optimizers_config")) {
+    config.optimizers = decode_optimizers(*optimizers).value_or(OptimizersConfig{});
+  }
+  if (const auto metadata = object.given("metadata")) {
+    config.metadata_json = metadata->compact_object();
+  }
+  config.quantization = decode_quantization(object, place);
+  refuse_strict_mode(object);
+  if (const auto sparse = object.given("sparse_vectors")) {
+    const Object names(*sparse);
+    if (names.member_count() > 0) sparse->report_unimplemented("a sparse vector");
+  }
+}
+
+}  // namespace
+
+void refuse_unused_quantization(const Object& object, IndexType type) {
+  if (type == IndexType::kHnsw) return;
+  for (const char* name : {"quantization_config", "quantization"}) {
+    const auto given = object.given(name);
+    if (!given || given->is(Value::Kind::kString)) continue;
+    given->report_validation(std::string("is a setting of the type hnsw only, not of ") +
+                             index::index_type_name(type));
+  }
 }
 
 std::map<std::string, VectorConfig> decode_vector_configs(const Value& value) {
@@ -159,42 +225,6 @@ std::map<std::string, VectorConfig> decode_vector_configs(const Value& value) {
   });
   return vectors;
 }
-
-/// Named vectors of an update: only their settings.
-std::map<std::string, VectorConfig> decode_vector_changes(const Value& value) {
-  std::map<std::string, VectorConfig> vectors;
-  value.each_entry([&vectors](std::string_view name, const Value& entry) {
-    const Object object(entry);
-    if (!object.ok()) return;
-    VectorConfig& config = vectors[std::string(name)];
-    if (const auto hnsw = object.given("hnsw_config")) config.hnsw = decode_hnsw_config(*hnsw);
-    object.not_yet("on_disk", "moving vectors of an existing collection");
-    object.not_yet("index", "changing the index here (use the reindex call, which)");
-    object.not_yet("memory", "a memory policy");
-    refuse_quantization(object);
-  });
-  return vectors;
-}
-
-void read_common_settings(const Object& object, CollectionConfig& config) {
-  if (const auto hnsw = object.given("hnsw_config")) {
-    config.hnsw = decode_hnsw_config(*hnsw).value_or(HnswConfig{});
-  }
-  if (const auto optimizers = object.given("optimizers_config")) {
-    config.optimizers = decode_optimizers(*optimizers).value_or(OptimizersConfig{});
-  }
-  if (const auto metadata = object.given("metadata")) {
-    config.metadata_json = metadata->compact_object();
-  }
-  refuse_quantization(object);
-  refuse_strict_mode(object);
-  if (const auto sparse = object.given("sparse_vectors")) {
-    const Object names(*sparse);
-    if (names.member_count() > 0) sparse->report_unimplemented("a sparse vector");
-  }
-}
-
-}  // namespace
 
 std::optional<HnswConfig> decode_hnsw_config(const Value& value) {
   const Object object(value);
@@ -254,7 +284,7 @@ CollectionConfig decode_create_collection(const Value& body) {
   if (const auto vectors = object.given("vectors")) {
     config.vectors = decode_vector_configs(*vectors);
   }
-  read_common_settings(object, config);
+  read_common_settings(object, QuantizationPlace::kCreation, config);
   if (const auto wal = object.given("wal_config")) {
     config.wal = decode_wal(*wal).value_or(WalConfig{});
   }
@@ -283,7 +313,7 @@ CollectionConfig decode_update_collection(const Value& body) {
   if (const auto vectors = object.given("vectors")) {
     config.vectors = decode_vector_changes(*vectors);
   }
-  read_common_settings(object, config);
+  read_common_settings(object, QuantizationPlace::kChange, config);
   if (const auto given = object.given("params")) {
     const Object params(*given);
     for (const char* name : {"replication_factor", "write_consistency_factor",
@@ -318,11 +348,12 @@ engine::ReindexRequest decode_reindex(const Value& body) {
   engine::ReindexRequest request;
   const Object object(body);
   if (!object.ok()) return request;
-  object.refuse_unknown({"vector", "index", "hnsw_config", "quantization_config"});
+  object.refuse_unknown({"vector", "index", "hnsw_config", "quantization_config", "quantization"});
   if (const auto vector = object.given("vector")) request.vector = vector->string().value_or("");
   if (const auto index = object.given("index")) request.index = decode_index_config(*index);
   if (const auto hnsw = object.given("hnsw_config")) request.hnsw = decode_hnsw_config(*hnsw);
-  refuse_quantization(object);
+  request.quantization = decode_quantization(object, QuantizationPlace::kChange);
+  if (request.index) refuse_unused_quantization(object, request.index->type);
   return request;
 }
 

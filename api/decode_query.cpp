@@ -16,24 +16,26 @@ constexpr const char* kQueryKeys =
     "a vector, a point ID, or an object with one of `nearest`, `interests`, `refine`, `recommend`, "
     "`discover`, `context`, `order_by`, `fusion`, `rrf`, `formula`, `sample`, `relevance_feedback`";
 
-SearchParams decode_params(const Value& value) {
-  SearchParams params;
+void decode_quantization_params(const Value& value, SearchParams& params) {
   const Object object(value);
-  if (!object.ok()) return params;
-  if (const auto ef = object.given("hnsw_ef")) params.hnsw_ef = ef->integer_in(1);
-  if (const auto exact = object.given("exact")) params.exact = exact->boolean().value_or(false);
-  if (const auto only = object.given("indexed_only")) {
-    params.indexed_only = only->boolean().value_or(false);
+  if (!object.ok()) return;
+  if (const auto ignore = object.given("ignore")) {
+    params.ignore_codes = ignore->boolean().value_or(false);
   }
-  if (const auto probes = object.given("nprobe")) params.probe_count = probes->integer_in(1);
-  object.not_yet("quantization", "quantization");
-  object.not_yet("idf", "an idf corpus");
-  object.not_yet("dims", "searching a prefix of the vector");
-  if (const auto given = object.given("acorn")) {
-    const Object acorn(*given);
-    acorn.not_yet_true("enable", "acorn");
+  if (const auto rescore = object.given("rescore")) {
+    params.rescore = rescore->boolean().value_or(true);
   }
-  return params;
+  if (const auto oversampling = object.given("oversampling")) {
+    params.oversampling = oversampling->number_from(1);
+  }
+}
+
+/// Checked and no more: a filtered walk always does what acorn asks for.
+void check_acorn(const Value& value) {
+  const Object object(value);
+  if (!object.ok()) return;
+  if (const auto enable = object.given("enable")) (void)enable->boolean();
+  if (const auto selectivity = object.given("max_selectivity")) (void)selectivity->number_in(0, 1);
 }
 
 /// What `query` holds, except null.
@@ -125,6 +127,25 @@ std::vector<QueryRequest> decode_searches(const Value& body, QueryRequest (*deco
 }
 
 }  // namespace
+
+SearchParams decode_params(const Value& value) {
+  SearchParams params;
+  const Object object(value);
+  if (!object.ok()) return params;
+  if (const auto ef = object.given("hnsw_ef")) params.hnsw_ef = ef->integer_in(1);
+  if (const auto exact = object.given("exact")) params.exact = exact->boolean().value_or(false);
+  if (const auto only = object.given("indexed_only")) {
+    params.indexed_only = only->boolean().value_or(false);
+  }
+  if (const auto probes = object.given("nprobe")) params.probe_count = probes->integer_in(1);
+  if (const auto quantization = object.given("quantization")) {
+    decode_quantization_params(*quantization, params);
+  }
+  if (const auto dims = object.given("dims")) params.dims = dims->integer_in(1, engine::kDimMax);
+  if (const auto acorn = object.given("acorn")) check_acorn(*acorn);
+  object.not_yet("idf", "an idf corpus");
+  return params;
+}
 
 VectorInput decode_vector_input(const Value& value) {
   if (value.is(Value::Kind::kString) || value.is_number()) {

@@ -29,6 +29,8 @@ void encode_write_result(JsonWriter& json, const engine::WriteResult& result);
 
 void encode_collection_info(JsonWriter& json, const engine::CollectionInfo& info);
 void encode_clusters(JsonWriter& json, const engine::ClustersInfo& clusters);
+void encode_recall(JsonWriter& json, const engine::RecallReport& report);
+void encode_estimate(JsonWriter& json, const engine::Estimate& estimate);
 void encode_job(JsonWriter& json, const engine::JobInfo& job);
 
 /// RFC 3339 in UTC with microseconds: "2026-01-05T10:00:00.000000Z".

@@ -63,6 +63,24 @@ void encode_wal(JsonWriter& json, const engine::WalConfig& wal) {
   json.end_object();
 }
 
+/// As it was set.
+void encode_quantization(JsonWriter& json, const engine::QuantizationConfig& config) {
+  using Kind = engine::QuantizationConfig::Kind;
+  json.begin_object();
+  json.key(config.kind == Kind::kProduct  ? "product"
+           : config.kind == Kind::kBinary ? "binary"
+                                          : "scalar");
+  json.begin_object();
+  if (config.kind == Kind::kScalar) json.field("type", "int8");
+  json.optional_field("quantile", config.quantile);
+  if (config.compression) json.field("compression", "x" + std::to_string(*config.compression));
+  json.optional_field("always_ram", config.always_ram);
+  json.optional_field("encoding", config.encoding);
+  json.optional_field("query_encoding", config.query_encoding);
+  json.end_object();
+  json.end_object();
+}
+
 void encode_vector_config(JsonWriter& json, const engine::VectorConfig& vector) {
   json.begin_object();
   json.field("size", vector.dim);
@@ -81,6 +99,16 @@ void encode_vector_config(JsonWriter& json, const engine::VectorConfig& vector) 
     json.end_object();
   }
   json.optional_field("on_disk", vector.on_disk);
+  if (vector.quantization) {
+    json.key("quantization_config");
+    encode_quantization(json, *vector.quantization);
+  }
+  if (!vector.dimension_names.empty()) {
+    json.key("dimension_names");
+    json.begin_array();
+    for (const std::string& name : vector.dimension_names) json.value(name);
+    json.end_array();
+  }
   json.end_object();
 }
 
@@ -114,7 +142,12 @@ void encode_config(JsonWriter& json, const engine::CollectionConfig& config) {
   encode_optimizers(json, config.optimizers);
   json.key("wal_config");
   encode_wal(json, config.wal);
-  json.null_field("quantization_config");
+  json.key("quantization_config");
+  if (config.quantization) {
+    encode_quantization(json, *config.quantization);
+  } else {
+    json.null();
+  }
   if (config.metadata_json) json.raw_field("metadata", *config.metadata_json);
   json.end_object();
 }

@@ -81,6 +81,44 @@ void encode_rounds(JsonWriter& json, const std::vector<retrieval::RoundReport>& 
   json.end_array();
 }
 
+void encode_contributions(JsonWriter& json,
+                          const std::vector<engine::Contribution>& contributions) {
+  json.begin_array();
+  for (const engine::Contribution& contribution : contributions) {
+    json.begin_object();
+    json.field("dim", contribution.dim);
+    json.field("contribution", contribution.value);
+    if (!contribution.name.empty()) json.field("name", contribution.name);
+    json.end_object();
+  }
+  json.end_array();
+}
+
+void encode_plan(JsonWriter& json, const engine::QueryPlan& plan) {
+  json.begin_object();
+  json.field("strategy", plan.strategy);
+  json.field("match_count", plan.match_count);
+  json.field("visited_count", plan.visited_count);
+  json.field("search_count", plan.search_count);
+  json.field("segment_count", plan.segment_count);
+  json.key("segments");
+  json.begin_array();
+  for (const engine::SegmentPlan& segment : plan.segments) {
+    json.begin_object();
+    json.field("type", segment.type);
+    json.field("strategy", segment.strategy);
+    json.field("rows", segment.row_count);
+    json.field("live", segment.live_count);
+    json.field("matches", segment.match_count);
+    if (segment.is_match_estimated) json.field("matches_estimated", true);
+    json.field("visited", segment.visited_count);
+    json.field("reranked", segment.reranked_count);
+    json.end_object();
+  }
+  json.end_array();
+  json.end_object();
+}
+
 }  // namespace
 
 void encode_record(JsonWriter& json, const engine::Record& record, Shown shown) {
@@ -115,6 +153,10 @@ void encode_scored_points(JsonWriter& json, const std::vector<engine::ScoredPoin
       json.end_object();
     }
     json.optional_field("round", point.round);
+    if (!point.contributions.empty()) {
+      json.key("contributions");
+      encode_contributions(json, point.contributions);
+    }
     json.end_object();
   }
   json.end_array();
@@ -134,13 +176,7 @@ void encode_query_result(JsonWriter& json, const engine::QueryResult& result, Sh
   }
   if (result.plan) {
     json.key("plan");
-    json.begin_object();
-    json.field("strategy", result.plan->strategy);
-    json.field("match_count", result.plan->match_count);
-    json.field("visited_count", result.plan->visited_count);
-    json.field("search_count", result.plan->search_count);
-    json.field("segment_count", result.plan->segment_count);
-    json.end_object();
+    encode_plan(json, *result.plan);
   }
   json.end_object();
 }

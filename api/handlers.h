@@ -141,6 +141,9 @@ Status query_points(Call& call, JsonWriter& json);
 Status query_batch(Call& call, JsonWriter& json);
 Status search_points(Call& call, JsonWriter& json);
 Status search_batch(Call& call, JsonWriter& json);
+// Measuring and planning.
+Status measure_recall(Call& call, JsonWriter& json);
+Status estimate_size(Call& call, JsonWriter& json);
 // Clusters, reindex, jobs.
 Status get_clusters(Call& call, JsonWriter& json);
 Status train_clusters(Call& call, JsonWriter& json);

@@ -75,6 +75,19 @@ constexpr NamedSchema kSchemas[] = {
     "flat"]},"lists":{"type":"integer","minimum":1,"maximum":1048576},
     "probes":{"type":"integer","minimum":1,"maximum":1048576},
     "pq_segments":{"type":"integer","minimum":1,"maximum":65536}}})"},
+  {"Quantization", R"(
+    {"description":"What hnsw indexes compare first",
+    "type":"object","minProperties":1,"maxProperties":1,"properties":{"scalar":{"type":"object",
+    "required":["type"],"properties":{"type":{"type":"string","enum":["int8"]},
+    "quantile":{"type":"number","minimum":0.5,"maximum":1},"always_ram":{"type":"boolean"}}},
+    "product":{"type":"object","required":["compression"],
+    "properties":{"compression":{"type":"string","enum":["x4","x8","x16","x32","x64"]},
+    "always_ram":{"type":"boolean"}}},"binary":{"type":"object",
+    "properties":{"encoding":{"type":"string","enum":["one_bit"]},
+    "query_encoding":{"type":"string","enum":["default","binary"]},
+    "always_ram":{"type":"boolean"}}}}})"},
+  {"QuantizationChange", R"(
+    {"anyOf":[@Quantization,{"type":"string","enum":["Disabled"]}]})"},
   {"OptimizersConfig", R"(
     {"type":"object","properties":{"deleted_threshold":{"type":"number","minimum":0,
     "maximum":1},"vacuum_min_vector_number":{"type":"integer","minimum":100},
@@ -92,7 +105,9 @@ constexpr NamedSchema kSchemas[] = {
     {"type":"object","required":["size","distance"],"properties":{"size":{"type":"integer",
     "minimum":1,"maximum":65536},"distance":{"type":"string","enum":["Cosine","Euclid",
     "Dot","Manhattan"]},"hnsw_config":@HnswConfig,"index":@IndexConfig,
-    "on_disk":{"type":"boolean"},"datatype":{"type":"string","enum":["float32"]}}})"},
+    "quantization_config":@Quantization,"on_disk":{"type":"boolean"},
+    "dimension_names":{"type":"array","items":{"type":"string","minLength":1}},
+    "datatype":{"type":"string","enum":["float32"]}}})"},
   {"CreateCollection", R"(
     {"type":"object","properties":{"vectors":{"anyOf":[@VectorParams,{"type":"object",
     "additionalProperties":@VectorParams}]},"hnsw_config":@HnswConfig,
@@ -100,11 +115,13 @@ constexpr NamedSchema kSchemas[] = {
     "shard_number":{"type":"integer","minimum":1},"replication_factor":{"type":"integer",
     "minimum":1},"write_consistency_factor":{"type":"integer","minimum":1},
     "on_disk_payload":{"type":"boolean","default":true},"sharding_method":{"type":"string",
-    "enum":["auto"]},"metadata":@Payload}})"},
+    "enum":["auto"]},"quantization_config":@Quantization,"metadata":@Payload}})"},
   {"UpdateCollection", R"(
     {"type":"object","properties":{"vectors":{"type":"object",
-    "additionalProperties":{"type":"object","properties":{"hnsw_config":@HnswConfig}}},
-    "hnsw_config":@HnswConfig,"optimizers_config":@OptimizersConfig,"metadata":@Payload}})"},
+    "additionalProperties":{"type":"object","properties":{"hnsw_config":@HnswConfig,
+    "quantization_config":@QuantizationChange}}},"hnsw_config":@HnswConfig,
+    "quantization_config":@QuantizationChange,"optimizers_config":@OptimizersConfig,
+    "metadata":@Payload}})"},
   {"PayloadIndexType", R"(
     {"type":"string","enum":["keyword","integer","float","bool","datetime"]})"},
   {"CreatePayloadIndex", R"(
@@ -199,7 +216,14 @@ constexpr NamedSchema kSchemas[] = {
   {"SearchParams", R"(
     {"type":"object","properties":{"hnsw_ef":{"type":"integer","minimum":1},
     "exact":{"type":"boolean","default":false},"indexed_only":{"type":"boolean",
-    "default":false},"nprobe":{"type":"integer","minimum":1}}})"},
+    "default":false},"nprobe":{"type":"integer","minimum":1},"quantization":{"type":"object",
+    "properties":{"ignore":{"type":"boolean","default":false},"rescore":{"type":"boolean",
+    "default":true},"oversampling":{"type":"number","minimum":1}}},"dims":{"type":"integer",
+    "minimum":1,"maximum":65536,
+    "description":"Candidates by so many first values, then scored as a whole"},
+    "acorn":{"type":"object","description":"Accepted: filtered searches do this always",
+    "properties":{"enable":{"type":"boolean"},"max_selectivity":{"type":"number","minimum":0,
+    "maximum":1}}}}})"},
   {"Query", R"(
     {"type":"object","properties":{"query":{"nullable":true,"anyOf":[@VectorInput,
     {"type":"object","minProperties":1,"properties":{"nearest":@VectorInput,
@@ -230,7 +254,22 @@ constexpr NamedSchema kSchemas[] = {
     "minimum":1}}})"},
   {"Reindex", R"(
     {"type":"object","additionalProperties":false,"properties":{"vector":{"type":"string",
-    "default":""},"index":@IndexConfig,"hnsw_config":@HnswConfig}})"},
+    "default":""},"index":@IndexConfig,"hnsw_config":@HnswConfig,
+    "quantization_config":@QuantizationChange}})"},
+  {"Recall", R"(
+    {"type":"object","additionalProperties":false,"properties":{"vector":{"type":"string",
+    "default":""},"using":{"type":"string","description":"The same as vector"},
+    "sample":{"type":"integer","minimum":1,"maximum":10000,"default":100},
+    "limit":{"type":"integer","minimum":1,"maximum":1000,"default":10},
+    "seed":{"type":"integer","minimum":0,"default":42},"params":@SearchParams,
+    "filter":@Filter}})"},
+  {"Estimate", R"(
+    {"type":"object","additionalProperties":false,
+    "properties":{"vectors":{"description":"A vector of the collection by name, or others",
+    "anyOf":[{"type":"string"},@VectorParams,{"type":"object",
+    "additionalProperties":@VectorParams}]},"points":{"type":"integer","minimum":1,
+    "maximum":4294967295},"hnsw_config":@HnswConfig,"index":@IndexConfig,
+    "quantization_config":@QuantizationChange,"on_disk":{"type":"boolean"}}})"},
 };
 // clang-format on
 

@@ -91,6 +91,11 @@ constexpr Route kRoutes[] = {
     {kPost, TESSERA_C "/points/search/batch", search_batch, "search", "search_batch_points",
      "Several older vector queries", "SearchBatch", "ScoredPointListList", kRead},
 
+    {kPost, TESSERA_C "/recall", measure_recall, "search", "measure_recall",
+     "How often searches find what exact ones find", "Recall", "RecallReport", kRead},
+    {kPost, TESSERA_C "/estimate", estimate_size, "collections", "estimate_size",
+     "Bytes and minutes that a configuration would take", "Estimate", "EstimateReport", kTimeout},
+
     {kGet, TESSERA_C "/clusters", get_clusters, "jobs", "get_clusters", "Item clusters of a vector",
      "", "Clusters", kVector},
     {kPost, TESSERA_C "/clusters", train_clusters, "jobs", "train_clusters",
@@ -164,8 +169,6 @@ constexpr MissingRoute kMissingRoutes[] = {
     {kGet, TESSERA_C "/adapters/{adapter}", "trained adapters"},
     {kPut, TESSERA_C "/adapters/{adapter}", "trained adapters"},
     {kDelete, TESSERA_C "/adapters/{adapter}", "trained adapters"},
-    {kPost, TESSERA_C "/recall", "measuring recall"},
-    {kPost, TESSERA_C "/estimate", "estimating sizes"},
 };
 #undef TESSERA_C
 

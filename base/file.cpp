@@ -122,6 +122,19 @@ class PosixMappedFile final : public MappedFile {
   [[nodiscard]] std::span<const std::byte> bytes() const override {
     return {static_cast<const std::byte*>(address_), size_};
   }
+  void release(std::span<const std::byte> part) const override {
+    if (part.empty()) return;
+    const auto page_bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    const auto offset =
+        static_cast<std::size_t>(part.data() - static_cast<const std::byte*>(address_));
+    // Whole pages only: others hold something else too.
+    const std::size_t begin = (offset + page_bytes - 1) / page_bytes * page_bytes;
+    const std::size_t end = (offset + part.size()) / page_bytes * page_bytes;
+    if (begin >= end) return;
+    void* const first = static_cast<std::byte*>(address_) + begin;
+    static_cast<void>(::madvise(first, end - begin, MADV_RANDOM));
+    static_cast<void>(::madvise(first, end - begin, MADV_DONTNEED));
+  }
 
  private:
   void* const address_;

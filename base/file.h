@@ -31,6 +31,9 @@ class MappedFile {
  public:
   virtual ~MappedFile() = default;
   [[nodiscard]] virtual std::span<const std::byte> bytes() const = 0;
+  /// Says that a part of bytes() will be read here and there: its memory is given back, and what is
+  /// touched later is read from the file, without its neighbours. Advice that cannot fail.
+  virtual void release(std::span<const std::byte> /*part*/) const {}
 };
 
 /// An advisory lock on a file, held until destruction or the end of the process.

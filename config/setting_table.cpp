@@ -92,6 +92,8 @@ std::vector<Setting> make_table() {
       {"index.growing_bytes_max", bytes<index, &Index::growing_bytes_max>(kMiB, kTiB)},
       {"index.build_idle_ms", integer<index, &Index::build_idle_ms>(0, kHourMs)},
       {"index.build_wait_ms_max", integer<index, &Index::build_wait_ms_max>(0, kHourMs)},
+      {"index.build_memory_bytes_max", bytes<index, &Index::build_memory_bytes_max>(0, kTiB)},
+      {"index.build_cpu_percent", integer<index, &Index::build_cpu_percent>(1, 100)},
       {"log.level", choice<log, &LogSettings::level>({"debug", "info", "warn", "error", "off"})},
       {"log.format", choice<log, &LogSettings::format>({"text", "json"})},
   };

@@ -49,6 +49,8 @@ struct IndexSettings {
   std::uint64_t growing_bytes_max = 256ULL << 20;  ///< Vectors of a segment that has no index yet.
   std::uint32_t build_idle_ms = 500;  ///< A build waits until writes have paused for this long,
   std::uint32_t build_wait_ms_max = 10'000;  ///< but no longer than this.
+  std::uint64_t build_memory_bytes_max = 0;  ///< Of all builds at once; 0: half of the memory.
+  std::uint32_t build_cpu_percent = 50;      ///< Of a build's time, while searches are answered.
 };
 
 struct LogSettings {

@@ -37,6 +37,13 @@ class Collection {
   [[nodiscard]] virtual Result<QueryResult> query(const QueryRequest& request,
                                                   const CancelToken& cancel) const = 0;
 
+  /// Bounded by the request: sample * (an approximate and an exact search). kInvalidArgument when
+  /// there is no vector to measure with; kCancelled, kTimeout.
+  [[nodiscard]] virtual Result<RecallReport> recall(const RecallRequest& request,
+                                                    const CancelToken& cancel) const = 0;
+  /// Takes some milliseconds: how fast distances are computed here is measured.
+  [[nodiscard]] virtual Result<Estimate> estimate_size(const EstimateRequest& request) const = 0;
+
   /// Start a job; its id. kInvalidArgument as for writes, kAlreadyExists when one of that kind
   /// runs.
   virtual Result<std::uint64_t> start_clusters(const TrainClustersRequest& request) = 0;

@@ -1,5 +1,7 @@
 #include "engine/collection_config.h"
 
+#include <algorithm>
+
 #include <nlohmann/json.hpp>
 
 #include "engine/collection_impl.h"
@@ -10,6 +12,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::uint32_t kFormat = 1;
+constexpr auto kLastCodeType = static_cast<index::CodeType>(5);
 constexpr std::uint32_t kHnswM = 16;
 constexpr std::uint32_t kHnswEfConstruct = 100;
 
@@ -59,6 +62,28 @@ Enum checked_enum(const json& value, Enum last, const char* field) {
   return static_cast<Enum>(number);
 }
 
+json encode(const QuantizationConfig& config) {
+  json object = {{"kind", static_cast<unsigned>(config.kind)}};
+  for_each_quantization_member(
+      [&](const char* name, auto member) { put(object, name, config.*member); });
+  return object;
+}
+
+QuantizationConfig decode_quantization(const json& object) {
+  QuantizationConfig config;
+  config.kind =
+      checked_enum(object.at("kind"), QuantizationConfig::Kind::kBinary, "quantization.kind");
+  for_each_quantization_member(
+      [&](const char* name, auto member) { get(object, name, config.*member); });
+  return config;
+}
+
+/// The quantization of a vector or a collection, which may have none.
+std::optional<QuantizationConfig> find_quantization(const json& object) {
+  const auto found = object.find("quantization");
+  return found == object.end() ? std::nullopt : std::optional(decode_quantization(*found));
+}
+
 IndexConfig decode_index(const json& object) {
   IndexConfig index;
   index.type = checked_enum(object.at("type"), IndexType::kIvfPq, "index.type");
@@ -73,6 +98,8 @@ json encode_vector(const VectorConfig& vector) {
   if (vector.hnsw) object["hnsw"] = encode_members(*vector.hnsw);
   if (vector.index) object["index"] = encode(*vector.index);
   put(object, "on_disk", vector.on_disk);
+  if (vector.quantization) object["quantization"] = encode(*vector.quantization);
+  if (!vector.dimension_names.empty()) object["dimension_names"] = vector.dimension_names;
   return object;
 }
 
@@ -87,6 +114,13 @@ VectorConfig decode_vector(const json& object) {
     vector.index = decode_index(*found);
   }
   get(object, "on_disk", vector.on_disk);
+  vector.quantization = find_quantization(object);
+  if (const auto names = object.find("dimension_names"); names != object.end()) {
+    vector.dimension_names = names->get<std::vector<std::string>>();
+    if (vector.dimension_names.size() != vector.dim) {
+      throw std::runtime_error("dimension_names are not one for each dimension");
+    }
+  }
   return vector;
 }
 
@@ -101,6 +135,7 @@ json encode_document(const CollectionConfig& config) {
   for (const auto& [name, vector] : config.vectors) object["vectors"][name] = encode_vector(vector);
   put(object, "metadata", config.metadata_json);
   object["wal"] = encode_members(config.wal);
+  if (config.quantization) object["quantization"] = encode(*config.quantization);
   return object;
 }
 
@@ -117,6 +152,7 @@ CollectionConfig decode_document(const json& object) {
   config.on_disk_payload = object.at("on_disk_payload").get<bool>();
   get(object, "metadata", config.metadata_json);
   config.wal = decode_members<WalConfig>(object.at("wal"));
+  config.quantization = find_quantization(object);
   return config;
 }
 
@@ -131,6 +167,35 @@ auto decoded(std::string_view text, const char* what, Decode decode)
   }
 }
 
+/// Bytes of a product code: the fewest that divide the vector evenly and are not fewer than the
+/// compression asks for.
+std::uint32_t product_segment_count(std::uint32_t dim, std::uint32_t compression) {
+  constexpr std::uint64_t kFloatBytes = sizeof(float);
+  const auto wanted = static_cast<std::uint32_t>(kFloatBytes * dim / compression);
+  std::uint32_t count = std::max<std::uint32_t>(1, wanted);
+  while (dim % count != 0) ++count;
+  return count;
+}
+
+void set_codes(const QuantizationConfig& quantization, std::uint32_t dim, IndexSpec& spec) {
+  using Kind = QuantizationConfig::Kind;
+  switch (quantization.kind) {
+    case Kind::kDisabled:
+      return;
+    case Kind::kScalar:
+      spec.codes = index::CodeType::kSq8;
+      spec.code_quantile = static_cast<float>(quantization.quantile.value_or(1));
+      return;
+    case Kind::kProduct:
+      spec.codes = index::CodeType::kPq;
+      spec.pq_segment_count = product_segment_count(dim, quantization.compression.value_or(4));
+      return;
+    case Kind::kBinary:
+      spec.codes = index::CodeType::kBinary;
+      return;
+  }
+}
+
 }  // namespace
 
 IndexSpec index_spec_of(const CollectionConfig& config, const VectorConfig& vector) {
@@ -142,10 +207,18 @@ IndexSpec index_spec_of(const CollectionConfig& config, const VectorConfig& vect
       own.ef_construct.value_or(config.hnsw.ef_construct.value_or(kHnswEfConstruct)));
   // m = 0 is how the dialect turns the graph off.
   if (spec.type == IndexType::kHnsw && spec.m == 0) spec.type = IndexType::kFlat;
+  const auto& quantization = vector.quantization ? vector.quantization : config.quantization;
+  if (spec.type != IndexType::kHnsw) {
+    spec.codes = index::CodeType::kNone;
+  } else if (quantization) {
+    set_codes(*quantization, vector.dim, spec);
+  }
   if (vector.index) {
     spec.list_count = static_cast<std::uint32_t>(vector.index->list_count.value_or(0));
     spec.probe_count = static_cast<std::uint32_t>(vector.index->probe_count.value_or(0));
-    spec.pq_segment_count = static_cast<std::uint32_t>(vector.index->pq_segment_count.value_or(0));
+    if (vector.index->pq_segment_count) {
+      spec.pq_segment_count = static_cast<std::uint32_t>(*vector.index->pq_segment_count);
+    }
   }
   return spec;
 }
@@ -157,6 +230,8 @@ std::string encode_spec(const IndexSpec& spec) {
               {"lists", spec.list_count},
               {"probes", spec.probe_count},
               {"pq_segments", spec.pq_segment_count},
+              {"codes", static_cast<unsigned>(spec.codes)},
+              {"code_quantile", spec.code_quantile},
               {"seed", spec.seed}}
       .dump();
 }
@@ -171,6 +246,11 @@ Result<IndexSpec> decode_spec(std::string_view text) {
     spec.probe_count = object.at("probes").get<std::uint32_t>();
     spec.pq_segment_count = object.at("pq_segments").get<std::uint32_t>();
     spec.seed = object.at("seed").get<std::uint64_t>();
+    spec.codes = index::CodeType::kNone;
+    if (const auto codes = object.find("codes"); codes != object.end()) {
+      spec.codes = checked_enum(*codes, kLastCodeType, "codes");
+      spec.code_quantile = object.at("code_quantile").get<float>();
+    }
     return spec;
   });
 }

@@ -9,6 +9,7 @@
 
 #include "base/metric.h"
 #include "base/status.h"
+#include "engine/quantization_config.h"
 #include "index/ann_index.h"
 #include "index/payload_index.h"
 
@@ -81,6 +82,14 @@ void for_each_member(Visit visit) {
   }
 }
 
+/// Members that are set in `changes` replace those of `target`.
+template <class Config>
+void merge_members(Config& target, const Config& changes) {
+  for_each_member<Config>([&](const char*, auto member) {
+    if (changes.*member) target.*member = changes.*member;
+  });
+}
+
 /// The `index` setting of a vector (ours, beside hnsw_config).
 struct IndexConfig {
   IndexType type = IndexType::kHnsw;
@@ -96,6 +105,9 @@ struct VectorConfig {
   std::optional<HnswConfig> hnsw;
   std::optional<IndexConfig> index;
   std::optional<bool> on_disk;
+  std::optional<QuantizationConfig> quantization = std::nullopt;
+  /// What "explain" calls the dimensions; empty, or one for each.
+  std::vector<std::string> dimension_names = {};
   bool operator==(const VectorConfig&) const = default;
 };
 
@@ -105,6 +117,7 @@ struct CollectionConfig {
   HnswConfig hnsw;
   OptimizersConfig optimizers;
   WalConfig wal;
+  std::optional<QuantizationConfig> quantization;  ///< Of vectors that have none of their own.
   std::uint32_t shard_number = 1;
   std::uint32_t replication_factor = 1;
   std::uint32_t write_consistency_factor = 1;
@@ -113,9 +126,11 @@ struct CollectionConfig {
 };
 
 /// What to build for one vector: its own settings over the collection's over the defaults.
+/// Quantization says what codes an hnsw index compares first; the ivf types have their own.
 IndexSpec index_spec_of(const CollectionConfig& config, const VectorConfig& vector);
 
-/// JSON text of an index spec, as segment files hold it, and back. kCorrupt names the field.
+/// JSON text of an index spec, as segment files hold it, and back. A text without codes is of a
+/// time when there were none: kNone. kCorrupt names the field.
 std::string encode_spec(const IndexSpec& spec);
 Result<IndexSpec> decode_spec(std::string_view json);
 

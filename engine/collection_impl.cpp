@@ -2,30 +2,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <thread>
-
-#include <malloc.h>
 
 #include "base/log.h"
-#include "engine/jobs.h"
 #include "engine/payload.h"
 
 namespace tessera::engine {
-
-namespace {
-
-constexpr std::chrono::seconds kBuildRetryAfter{10};
-
-/// A build takes and frees much memory in many pieces, which the allocator would keep.
-void return_freed_memory() {
-#if defined(__GLIBC__)
-  (void)::malloc_trim(0);
-#endif
-}
-
-constexpr std::chrono::milliseconds kBuildPollInterval{20};
-
-}  // namespace
 
 CollectionImpl::CollectionImpl(CatalogEntry entry, Shared& shared)
     : number_(entry.number),
@@ -36,10 +17,16 @@ CollectionImpl::CollectionImpl(CatalogEntry entry, Shared& shared)
       config_(std::move(entry.config)) {
   for (const auto& [name, number] : vector_numbers_) {
     const VectorConfig& config = config_.vectors.at(name);
+    // A growing segment is indexed in one piece, so it must not outgrow what a build may take.
+    const std::size_t build_bytes_max =
+        shared_.builds.row_count_max(index_spec_of(config_, config), config.dim) * config.dim *
+        sizeof(float);
     fields_[name].vectors = std::make_unique<VectorField>(
-        VectorField::Identity{name, name_, number_, number, config.dim, config.metric,
-                              shared_.settings.index.growing_bytes_max},
-        slots_, shared_.store, shared_.directory);
+        VectorField::Identity{
+            name, name_, number_, number, config.dim, config.metric,
+            std::min<std::size_t>(shared_.settings.index.growing_bytes_max, build_bytes_max),
+            config.on_disk.value_or(false)},
+        slots_, shared_.store, shared_.directory, &shared_.builds);
   }
   for (CatalogEntry::PayloadField& field : entry.payload_fields) {
     auto path = parse_payload_path(field.path);
@@ -143,6 +130,7 @@ Status CollectionImpl::load() {
   for (auto& [name, field] : fields_) {
     TESSERA_RETURN_IF_ERROR(field.vectors->load(&damaged).with_context("collection " + name_));
     load_clusters_of(field);
+    TESSERA_RETURN_IF_ERROR(resume_reindex(name, field));
   }
   if (damaged > 0) {
     shared_.registry
@@ -193,19 +181,6 @@ void take(std::optional<T>& target, const std::optional<T>& change) {
   if (change) target = change;
 }
 
-/// Members that are set in `changes` replace those of `target`.
-template <class Config>
-void merge(Config& target, const Config& changes) {
-  for_each_member<Config>([&](const char*, auto member) { take(target.*member, changes.*member); });
-}
-
-void apply_reindex(VectorConfig& vector, const ReindexRequest& request) {
-  take(vector.index, request.index);
-  if (!request.hnsw) return;
-  if (!vector.hnsw) vector.hnsw.emplace();
-  merge(*vector.hnsw, *request.hnsw);
-}
-
 }  // namespace
 
 Status CollectionImpl::update_config(const CollectionConfig& changes) {
@@ -217,16 +192,18 @@ Status CollectionImpl::update_config(const CollectionConfig& changes) {
   {
     Lock lock(config_mutex_);
     before = config_;
-    merge(config_.hnsw, changes.hnsw);
-    merge(config_.optimizers, changes.optimizers);
+    merge_members(config_.hnsw, changes.hnsw);
+    merge_members(config_.optimizers, changes.optimizers);
+    apply_change(config_.quantization, changes.quantization);
     if (changes.metadata_json) config_.metadata_json = changes.metadata_json;
     for (const auto& [name, vector] : changes.vectors) {
       VectorConfig& target = config_.vectors.at(name);
       if (vector.hnsw) {
         if (!target.hnsw) target.hnsw.emplace();
-        merge(*target.hnsw, *vector.hnsw);
+        merge_members(*target.hnsw, *vector.hnsw);
       }
       take(target.on_disk, vector.on_disk);
+      apply_change(target.quantization, vector.quantization);
     }
   }
   const Status status = save_catalog();
@@ -257,94 +234,6 @@ CollectionInfo CollectionImpl::info() const {
     info.payload_schema[text] = {field.type, field.params_json, field.index->slots().cardinality()};
   }
   return info;
-}
-
-// ---- background work --------------------------------------------------------------------------
-
-void CollectionImpl::maintain(const MaintenanceRules& rules) {
-  for (auto& [name, field] : fields_) {
-    if (is_deleted_.load(std::memory_order_acquire)) return;
-    if (std::chrono::steady_clock::now() < field.next_build_attempt) continue;
-    if (shared_.is_disk_full.load(std::memory_order_relaxed)) return;
-    CollectionConfig config;
-    {
-      SharedLock lock(config_mutex_);
-      config = config_;
-    }
-    const std::unique_lock build_lock(field.build_mutex, std::try_to_lock);
-    if (!build_lock.owns_lock()) continue;  // A reindex is at work.
-    const auto plan = field.vectors->plan_build(config.optimizers, rules);
-    if (!plan) continue;
-    const IndexSpec spec = index_spec_of(config, config.vectors.at(name));
-    const Status status = shared_.jobs.run_here(
-        {"index", name_, std::string(plan->reason) + ", " + index::index_type_name(spec.type)},
-        [&, &vectors = *field.vectors](JobContext& context) -> Status {
-          TESSERA_RETURN_IF_ERROR(check_open());
-          index::BuildControl control;
-          control.cancel = &context.cancel();
-          control.thread_count = rules.build_thread_count;
-          control.progress = [&](std::size_t done, std::size_t total) {
-            context.report(done, total);
-          };
-          context.report(0, plan->row_count);
-          return vectors.build(*plan, spec, control);
-        });
-    return_freed_memory();
-    // A full disk, say, is not cured by trying again at once.
-    if (!status.ok())
-      field.next_build_attempt = std::chrono::steady_clock::now() + kBuildRetryAfter;
-    Lock lock(config_mutex_);
-    if (status.ok()) {
-      build_errors_.erase(name);
-    } else if (status.code() != Code::kCancelled) {
-      build_errors_[name] = status.message();
-    }
-  }
-}
-
-Status CollectionImpl::reindex(Field& field, const ReindexRequest& request, JobContext& context) {
-  std::unique_lock build_lock(field.build_mutex, std::defer_lock);
-  while (!build_lock.try_lock_for(kBuildPollInterval)) {
-    TESSERA_RETURN_IF_ERROR(context.cancel().check());
-  }
-  if (shared_.is_disk_full.load(std::memory_order_relaxed)) {
-    return {Code::kDiskFull, "too little free disk space for a new index"};
-  }
-  CollectionConfig config;
-  {
-    SharedLock lock(config_mutex_);
-    config = config_;
-  }
-  apply_reindex(config.vectors.at(request.vector), request);
-  const IndexSpec spec = index_spec_of(config, config.vectors.at(request.vector));
-  const BuildPlan plan = field.vectors->plan_rebuild();
-  index::BuildControl control;
-  control.cancel = &context.cancel();
-  control.thread_count = shared_.settings.index.build_thread_count == 0
-                             ? std::max(1U, std::thread::hardware_concurrency())
-                             : shared_.settings.index.build_thread_count;
-  control.progress = [&](std::size_t done, std::size_t total) { context.report(done, total); };
-  context.report(0, plan.row_count);
-  TESSERA_RETURN_IF_ERROR(field.vectors->build(plan, spec, control));
-  {
-    Lock lock(config_mutex_);
-    // Other settings may have changed meanwhile.
-    apply_reindex(config_.vectors.at(request.vector), request);
-  }
-  return save_catalog();
-}
-
-Result<std::uint64_t> CollectionImpl::start_reindex(const ReindexRequest& request) {
-  TESSERA_RETURN_IF_ERROR(check_open());
-  TESSERA_ASSIGN_OR_RETURN(Field * field, this->field(request.vector));
-  const std::string detail =
-      request.index ? index::index_type_name(request.index->type) : "same index type";
-  // The job keeps the collection alive: it may be deleted before the job's turn comes.
-  return shared_.jobs.start({"reindex", name_, detail},
-                            [self = shared_from_this(), field, request](JobContext& context) {
-                              TESSERA_RETURN_IF_ERROR(self->check_open());
-                              return self->reindex(*field, request, context);
-                            });
 }
 
 }  // namespace tessera::engine

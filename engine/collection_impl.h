@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <map>
@@ -40,6 +41,9 @@ struct CatalogEntry {
   static std::string key(storage::CollectionNumber number);
 };
 
+/// Background builds go in two lanes, so that new rows do not wait for a long merge.
+enum class BuildLane : std::uint8_t { kNewRows = 0, kMerges = 1 };
+
 /// A collection over one store.
 ///
 /// Data flow of a write: validate -> queue -> leader plans the group (slots, batch, changes to
@@ -49,7 +53,8 @@ struct CatalogEntry {
 /// Data flow of a read: slots from ids or a filter, under a shared lock for as long as bitmaps are
 /// combined -> search over a published view, no lock -> payloads and vectors by one MultiGet.
 ///
-/// Lock order: build_mutex of a field, then state_mutex_ or config_mutex_, then a field's own.
+/// Lock order: the lanes' mutexes of a field (merges first), then state_mutex_ or config_mutex_,
+/// then a field's own.
 class CollectionImpl final : public Collection,
                              public std::enable_shared_from_this<CollectionImpl> {
  public:
@@ -62,8 +67,8 @@ class CollectionImpl final : public Collection,
   void close_as_deleted();
   /// Undoes close_as_deleted(), for a deletion that the store refused.
   void reopen();
-  /// Runs one piece of background work, if one is due. Called by one thread.
-  void maintain(const MaintenanceRules& rules);
+  /// Runs one piece of a lane's background work, if one is due. Called by one thread a lane.
+  void maintain(BuildLane lane, const MaintenanceRules& rules);
   /// Changes that are set in `changes`; in effect for later builds.
   Status update_config(const CollectionConfig& changes);
   [[nodiscard]] storage::CollectionNumber number() const { return number_; }
@@ -71,6 +76,9 @@ class CollectionImpl final : public Collection,
     return vector_numbers_;
   }
   [[nodiscard]] std::uint64_t point_count() const;
+  /// Meta key of the record of a vector's unfinished reindex.
+  static std::string reindex_key(storage::CollectionNumber collection,
+                                 storage::VectorNumber vector);
 
   [[nodiscard]] const std::string& name() const override { return name_; }
   [[nodiscard]] CollectionInfo info() const override;
@@ -82,6 +90,9 @@ class CollectionImpl final : public Collection,
                                             const CancelToken& cancel) const override;
   [[nodiscard]] Result<QueryResult> query(const QueryRequest& request,
                                           const CancelToken& cancel) const override;
+  [[nodiscard]] Result<RecallReport> recall(const RecallRequest& request,
+                                            const CancelToken& cancel) const override;
+  [[nodiscard]] Result<Estimate> estimate_size(const EstimateRequest& request) const override;
   Result<std::uint64_t> start_clusters(const TrainClustersRequest& request) override;
   Result<std::uint64_t> start_reindex(const ReindexRequest& request) override;
   [[nodiscard]] Result<ClustersInfo> clusters(const std::string& vector) const override;
@@ -90,12 +101,17 @@ class CollectionImpl final : public Collection,
   friend class WriteGroup;
   friend class QueryRun;
 
+  struct LaneState {
+    std::timed_mutex mutex;  ///< Held while segments are rebuilt; searches do not take it.
+    /// After a build failed, the next one waits until then. The lane's thread only.
+    std::chrono::steady_clock::time_point next_attempt{};
+  };
   /// One named vector with what belongs to it.
   struct Field {
     std::unique_ptr<VectorField> vectors;
-    std::timed_mutex build_mutex;  ///< Held while segments are rebuilt; searches do not take it.
-    /// After a build failed, the next one waits until then. Maintenance thread only.
-    std::chrono::steady_clock::time_point next_build_attempt{};
+    std::array<LaneState, 2> lanes;
+    /// Settings of a reindex that is under way; guarded by config_mutex_ of the collection.
+    std::optional<ReindexRequest> reindexing;
     mutable Mutex clusters_mutex;
     std::shared_ptr<const TrainedClusters> clusters TESSERA_GUARDED_BY(clusters_mutex);
   };
@@ -138,7 +154,34 @@ class CollectionImpl final : public Collection,
                       std::span<Record> records) const;
   Status train_clusters(Field& field, const TrainClustersRequest& request,
                         class JobContext& context);
-  Status reindex(Field& field, const ReindexRequest& request, class JobContext& context);
+
+  // Background work; see collection_maintenance.cpp.
+  struct BuildSteps {
+    class JobContext& context;
+    unsigned thread_count = 1;
+    BuildLane lane = BuildLane::kNewRows;
+    std::size_t done = 0;   ///< Rows of earlier steps.
+    std::size_t total = 0;  ///< Of all steps.
+    [[nodiscard]] bool is_paced(const Field& field) const;
+  };
+  struct Reindex {
+    ReindexRequest request;
+    std::uint64_t before = 0;  ///< Segments numbered below are to be rebuilt; 0: not begun.
+  };
+  static void apply_reindex(VectorConfig& vector, const ReindexRequest& request);
+  IndexSpec spec_of(const std::string& name, const Field& field) const;
+  /// Holds a writer of so many points up while rows come faster than they are indexed.
+  void wait_for_builds(std::size_t point_count) const;
+  void run_lane(const std::string& name, Field& field, BuildLane lane,
+                const MaintenanceRules& rules);
+  Status check_fits(const Field& field, const BuildPlan& plan, const IndexSpec& spec) const;
+  Status build(Field& field, const BuildPlan& plan, const IndexSpec& spec, const BuildSteps& steps);
+  Result<std::uint64_t> start_reindex(Reindex reindex);
+  Status resume_reindex(const std::string& name, Field& field);
+  Status reindex(Field& field, Reindex& reindex, class JobContext& context);
+  Status begin_reindex(Field& field, Reindex& reindex, const CancelToken& cancel);
+  Status rebuild_segments(Field& field, const Reindex& reindex, class JobContext& context);
+  Status end_reindex(Field& field);
 
   // Constant after construction.
   const storage::CollectionNumber number_;
@@ -164,8 +207,9 @@ class CollectionImpl final : public Collection,
 
   mutable Mutex config_mutex_;
   CollectionConfig config_ TESSERA_GUARDED_BY(config_mutex_);
-  /// Why the last build of a vector failed, by its name.
-  std::map<std::string, std::string> build_errors_ TESSERA_GUARDED_BY(config_mutex_);
+  /// Why the last build of a vector failed.
+  std::map<std::pair<std::string, BuildLane>, std::string> build_errors_
+      TESSERA_GUARDED_BY(config_mutex_);
 };
 
 }  // namespace tessera::engine

@@ -55,6 +55,9 @@ Result<WriteResult> CollectionImpl::write(WriteOperation operation, bool wait) {
   TESSERA_RETURN_IF_ERROR(validate(operation));
   PendingWrite pending{std::move(operation), wait, std::nullopt, false};
   commits_.run(pending);
+  if (const auto* upsert = std::get_if<UpsertPoints>(&pending.operation)) {
+    wait_for_builds(upsert->points.size());
+  }
   return std::move(*pending.result);
 }
 

@@ -67,8 +67,11 @@ class DatabaseImpl final : public Database {
       : settings_(settings),
         directory_(std::move(directory)),
         store_(std::move(store)),
-        shared_{settings_, *store_, *directory_, jobs_, registry, {}, {}, {}} {
-    rules_.build_thread_count = build_threads(settings_);
+        builds_({settings_.index.build_memory_bytes_max, settings_.index.build_cpu_percent},
+                registry),
+        shared_{settings_, *store_, *directory_, jobs_, registry, builds_, build_threads(settings_),
+                {},        {},      {}} {
+    rules_.build_thread_count = shared_.build_thread_count;
     rules_.idle = std::chrono::milliseconds(settings_.index.build_idle_ms);
     rules_.age_max = std::chrono::milliseconds(settings_.index.build_wait_ms_max);
   }
@@ -76,6 +79,7 @@ class DatabaseImpl final : public Database {
     begin_shutdown();
     flusher_.reset();
     maintenance_.reset();
+    merging_.reset();
     jobs_.stop();
     (void)store_->sync();
   }
@@ -104,7 +108,7 @@ class DatabaseImpl final : public Database {
   Status remove_records(storage::CollectionNumber number,
                         const std::map<std::string, storage::VectorNumber>& vectors);
   Status remove_orphaned_directories();
-  void maintain();
+  void maintain(BuildLane lane);
   void flush();
   void check_disk();
   [[nodiscard]] std::vector<std::shared_ptr<CollectionImpl>> all_collections() const;
@@ -113,6 +117,7 @@ class DatabaseImpl final : public Database {
   // Destroyed last: everything below works in it.
   std::unique_ptr<storage::DataDirectory> directory_;
   std::unique_ptr<storage::Store> store_;
+  BuildBudget builds_;
   Jobs jobs_;
   Shared shared_;
   MaintenanceRules rules_;
@@ -125,7 +130,7 @@ class DatabaseImpl final : public Database {
   Mutex catalog_mutex_;
 
   std::chrono::steady_clock::time_point next_disk_check_{};  // Maintenance thread only.
-  std::unique_ptr<Ticker> flusher_, maintenance_;
+  std::unique_ptr<Ticker> flusher_, maintenance_, merging_;
 };
 
 Status DatabaseImpl::load_collection(CatalogEntry entry) {
@@ -200,7 +205,19 @@ void DatabaseImpl::start_background_work() {
   flusher_ = std::make_unique<Ticker>(
       std::chrono::milliseconds(std::max(1U, settings_.storage.flush_interval_ms)),
       [this] { flush(); });
-  maintenance_ = std::make_unique<Ticker>(kMaintenanceInterval, [this] { maintain(); });
+  maintenance_ = std::make_unique<Ticker>(kMaintenanceInterval, [this] {
+    lower_thread_priority(kNewRowsNice);
+    const auto now = std::chrono::steady_clock::now();
+    if (now >= next_disk_check_) {
+      next_disk_check_ = now + kDiskCheckInterval;
+      check_disk();
+    }
+    maintain(BuildLane::kNewRows);
+  });
+  merging_ = std::make_unique<Ticker>(kMaintenanceInterval, [this] {
+    lower_thread_priority(kBackgroundNice);
+    maintain(BuildLane::kMerges);
+  });
 }
 
 void DatabaseImpl::flush() {
@@ -224,16 +241,10 @@ void DatabaseImpl::check_disk() {
   }
 }
 
-void DatabaseImpl::maintain() {
-  lower_thread_priority();
-  const auto now = std::chrono::steady_clock::now();
-  if (now >= next_disk_check_) {
-    next_disk_check_ = now + kDiskCheckInterval;
-    check_disk();
-  }
+void DatabaseImpl::maintain(BuildLane lane) {
   for (const auto& collection : all_collections()) {
     if (is_stopping_.load(std::memory_order_acquire)) return;
-    collection->maintain(rules_);
+    collection->maintain(lane, rules_);
   }
 }
 
@@ -309,6 +320,7 @@ Status DatabaseImpl::remove_records(storage::CollectionNumber number,
   batch.delete_meta("operation/" + std::to_string(number));
   for (const auto& [name, vector] : vectors) {
     batch.delete_meta(VectorField::segments_key(number, vector));
+    batch.delete_meta(CollectionImpl::reindex_key(number, vector));
   }
   return store_->write(std::move(batch), true);
 }

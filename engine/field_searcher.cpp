@@ -1,5 +1,6 @@
 #include "engine/field_searcher.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "index/kernels.h"
@@ -10,8 +11,41 @@ namespace {
 /// A search is repeated when a fresh segment appeared meanwhile; that happens once in many thousand
 /// writes, so twice in a row is already unlikely.
 constexpr int kViewAttemptsMax = 3;
+/// Up to so many excluded slots, as many more rows are searched for.
+constexpr std::size_t kOverfetchMax = 64;
+
+/// Candidates by a prefix alone are further from the true order than those by codes.
+constexpr double kPrefixOversampling = 4;
+
+constexpr std::size_t kContributionsMax = 5;
+
+/// The dimensions that add most, the largest first. Cosine and Dot: products, which sum up to the
+/// score. Euclid: squared differences, which sum up to its square. Manhattan: differences.
+std::vector<Contribution> largest_contributions(Metric metric, const float* query,
+                                                const float* vector, std::size_t dim) {
+  std::vector<Contribution> all(dim);
+  for (std::size_t d = 0; d < dim; ++d) {
+    const float difference = query[d] - vector[d];
+    all[d].dim = static_cast<std::uint32_t>(d);
+    all[d].value = higher_is_nearer(metric)    ? query[d] * vector[d]
+                   : metric == Metric::kEuclid ? difference * difference
+                                               : std::fabs(difference);
+  }
+  const auto end = all.begin() + static_cast<std::ptrdiff_t>(std::min(dim, kContributionsMax));
+  std::partial_sort(all.begin(), end, all.end(), [](const Contribution& a, const Contribution& b) {
+    return a.value != b.value ? a.value > b.value : a.dim < b.dim;
+  });
+  return {all.begin(), end};
+}
 
 }  // namespace
+
+Status check_params(const SearchParams& params, std::uint32_t dim) {
+  if (params.dims.value_or(0) <= dim) return {};
+  return {Code::kInvalidArgument, "params.dims: value " + std::to_string(*params.dims) +
+                                      " invalid, must be from 1 to " + std::to_string(dim) +
+                                      ", the size of the vector"};
+}
 
 FieldSearcher::FieldSearcher(const VectorField& field, const SlotTable& slots,
                              const SearchScope& scope, bool keeps_vectors)
@@ -23,25 +57,36 @@ FieldSearcher::FieldSearcher(const VectorField& field, const SlotTable& slots,
   if (scope_.allowed) plan_.match_count = scope_.allowed->count();
 }
 
-std::optional<SlotBits> FieldSearcher::allowed_bits(const retrieval::Search& search) const {
-  const bool has_component_filter =
-      search.component_filter >= 0 &&
-      scope_.component_bits[static_cast<std::size_t>(search.component_filter)].has_value();
-  const bool has_exclusion = search.excluded != nullptr && !search.excluded->isEmpty();
-  if (!scope_.allowed && !has_component_filter && !has_exclusion) return std::nullopt;
-  std::optional<SlotBits> bits = scope_.allowed;
-  if (has_component_filter) {
-    const SlotBits& component =
-        *scope_.component_bits[static_cast<std::size_t>(search.component_filter)];
-    if (bits) {
-      bits->intersect(component);
-    } else {
-      bits = component;
-    }
+/// Copying a bit a slot is slow in a large collection, and testing it on the way slows a walk, so a
+/// few excluded slots are searched for and then left out.
+void FieldSearcher::find_allowed(const retrieval::Search& search, Allowed& allowed) const {
+  const SlotBits* component = nullptr;
+  if (search.component_filter >= 0) {
+    const auto& bits = scope_.component_bits[static_cast<std::size_t>(search.component_filter)];
+    if (bits) component = &*bits;
   }
-  if (!bits) bits = SlotBits(field_.slot_count(), true);
-  if (has_exclusion) bits->clear_all(*search.excluded);
-  return bits;
+  if (scope_.allowed) {
+    allowed.bits = &*scope_.allowed;
+    allowed.count = plan_.match_count;
+  }
+  if (component != nullptr && allowed.bits != nullptr) {
+    allowed.own = *allowed.bits;
+    allowed.own->intersect(*component);
+  } else if (component != nullptr) {
+    allowed.bits = component;
+  }
+  const std::size_t excluded_count =
+      search.excluded == nullptr ? 0 : search.excluded->cardinality();
+  if (excluded_count <= kOverfetchMax) {
+    allowed.extra_count = excluded_count;
+  } else {
+    if (!allowed.own) {
+      allowed.own = allowed.bits != nullptr ? *allowed.bits : SlotBits(field_.slot_count(), true);
+    }
+    allowed.own->clear_all(*search.excluded);
+  }
+  if (allowed.own) allowed.bits = &*allowed.own;
+  if (allowed.own || component != nullptr) allowed.count = allowed.bits->count();
 }
 
 Status FieldSearcher::search_stable_view(const FieldSearch& search, std::vector<SlotHit>& hits,
@@ -57,16 +102,28 @@ Status FieldSearcher::search_stable_view(const FieldSearch& search, std::vector<
 }
 
 Result<std::vector<retrieval::Hit>> FieldSearcher::search(const retrieval::Search& search) {
-  const std::optional<SlotBits> bits = allowed_bits(search);
+  Allowed allowed;
+  find_allowed(search, allowed);
   FieldSearch request;
   request.query = search.vector.data();
-  request.k = search.limit;
-  request.allowed = bits ? &*bits : nullptr;
-  request.allowed_count = bits ? bits->count() : 0;
+  request.k = search.limit == 0 ? 0 : search.limit + allowed.extra_count;
+  request.allowed = allowed.bits;
+  request.allowed_count = allowed.count;
   request.exact = scope_.params.exact;
   request.indexed_only = scope_.params.indexed_only;
   request.ef = scope_.params.hnsw_ef;
   request.probe_count = scope_.params.probe_count;
+  request.ignore_codes = scope_.params.ignore_codes;
+  request.prefix_dim = scope_.params.dims.value_or(0);
+  if (request.prefix_dim == dim()) request.prefix_dim = 0;
+  // Scores are of whole vectors whatever the prefix.
+  request.rescore = scope_.params.rescore || request.prefix_dim > 0;
+  // More than every row is no more than every row.
+  const double all = static_cast<double>(field_.slot_count()) / static_cast<double>(search.limit);
+  request.oversampling = std::clamp(
+      scope_.params.oversampling.value_or(request.prefix_dim > 0 ? kPrefixOversampling : 1), 1.0,
+      std::max(1.0, all));
+  request.reports_segments = scope_.explains;
   request.cancel = scope_.cancel;
 
   std::vector<SlotHit> found;
@@ -76,10 +133,13 @@ Result<std::vector<retrieval::Hit>> FieldSearcher::search(const retrieval::Searc
   plan_.visited_count += stats.visited_count;
   plan_.segment_count = view_->sealed.size() + view_->frozen.size() + 1;
   plan_.strategy = stats.strategy;
+  plan_.segments = std::move(stats.segments);
 
   std::vector<retrieval::Hit> hits;
-  hits.reserve(found.size());
+  hits.reserve(std::min(found.size(), search.limit));
   for (const SlotHit& hit : found) {
+    if (hits.size() == search.limit) break;
+    if (allowed.extra_count > 0 && search.excluded->contains(hit.slot)) continue;
     const float score = index::score_of(metric(), hit.distance);
     if (scope_.score_threshold) {
       const bool is_near_enough = higher_is_nearer(metric()) ? score >= *scope_.score_threshold
@@ -87,9 +147,22 @@ Result<std::vector<retrieval::Hit>> FieldSearcher::search(const retrieval::Searc
       if (!is_near_enough) break;
     }
     hits.push_back({hit.slot, score});
+    if (scope_.explains) explain(search.vector.data(), hit);
     if (keeps_vectors_) seen_.try_emplace(hit.slot, hit.vector, hit.vector + dim());
   }
   return hits;
+}
+
+void FieldSearcher::explain(const float* query, const SlotHit& hit) {
+  // Several searches of a query may find a point; the answer shows its best score.
+  const auto [place, is_new] = explained_.try_emplace(hit.slot);
+  if (!is_new && place->second.distance <= hit.distance) return;
+  place->second = {hit.distance, largest_contributions(metric(), query, hit.vector, dim())};
+}
+
+std::vector<Contribution> FieldSearcher::contributions_of(retrieval::Slot slot) const {
+  const auto found = explained_.find(slot);
+  return found == explained_.end() ? std::vector<Contribution>() : found->second.contributions;
 }
 
 Result<std::vector<float>> FieldSearcher::vector_of(retrieval::Slot slot) {

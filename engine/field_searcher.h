@@ -12,12 +12,16 @@
 
 namespace tessera::engine {
 
+/// kInvalidArgument for parameters that vectors of this dim cannot be searched with.
+Status check_params(const SearchParams& params, std::uint32_t dim);
+
 /// What a query allows, and how it wants to be searched.
 struct SearchScope {
   std::optional<SlotBits> allowed;                      ///< Of the query's filter.
   std::vector<std::optional<SlotBits>> component_bits;  ///< By Search::component_filter.
   SearchParams params;
   std::optional<float> score_threshold;
+  bool explains = false;  ///< Say how each segment was searched.
   const CancelToken* cancel = nullptr;
 };
 
@@ -36,11 +40,22 @@ class FieldSearcher final : public retrieval::Searcher {
   [[nodiscard]] bool precedes(const retrieval::Hit& a, const retrieval::Hit& b) const override;
 
   [[nodiscard]] const QueryPlan& plan() const { return plan_; }
+  /// The dimensions that did most for the best score of a slot that was found; none unless the
+  /// scope explains.
+  [[nodiscard]] std::vector<Contribution> contributions_of(retrieval::Slot slot) const;
 
  private:
-  std::optional<SlotBits> allowed_bits(const retrieval::Search& search) const;
+  /// What one search may return: of the scope's bits where they will do, else of `own`.
+  struct Allowed {
+    const SlotBits* bits = nullptr;
+    std::size_t count = 0;
+    std::size_t extra_count = 0;  ///< Excluded slots that are still in `bits`.
+    std::optional<SlotBits> own;
+  };
+  void find_allowed(const retrieval::Search& search, Allowed& allowed) const;
   Status search_stable_view(const FieldSearch& search, std::vector<SlotHit>& hits,
                             FieldSearchStats& stats);
+  void explain(const float* query, const SlotHit& hit);
 
   const VectorField& field_;
   const SlotTable& slots_;
@@ -49,6 +64,11 @@ class FieldSearcher final : public retrieval::Searcher {
   std::shared_ptr<const FieldView> view_;
   std::unordered_map<retrieval::Slot, std::vector<float>> seen_;  ///< Vectors of hits so far.
   QueryPlan plan_;
+  struct Explained {
+    float distance = 0;
+    std::vector<Contribution> contributions;
+  };
+  std::unordered_map<retrieval::Slot, Explained> explained_;
 };
 
 }  // namespace tessera::engine

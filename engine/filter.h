@@ -69,6 +69,7 @@ struct FieldCondition {
 };
 struct HasId {
   std::vector<PointId> ids;
+  bool is_sorted = false;  ///< The ids ascend, so that a point is found among many; see sort_ids().
 };
 struct HasVector {
   std::string name;

@@ -199,7 +199,9 @@ class Evaluator {
       return std::visit(FieldTest{root, field->path}, field->test) != field->negated;
     }
     if (const auto* has_id = std::get_if<HasId>(&condition)) {
-      return std::find(has_id->ids.begin(), has_id->ids.end(), point_.id) != has_id->ids.end();
+      const auto& ids = has_id->ids;
+      return has_id->is_sorted ? std::binary_search(ids.begin(), ids.end(), point_.id)
+                               : std::find(ids.begin(), ids.end(), point_.id) != ids.end();
     }
     if (const auto* has_vector = std::get_if<HasVector>(&condition)) {
       return point_.has_vector && point_.has_vector(has_vector->name);
@@ -244,6 +246,30 @@ Result<bool> matches(const Filter& filter, const PointFacts& point, std::string_
     return Status(Code::kInvalidArgument, "filter: nested deeper than 128 levels");
   }
   return is_match;
+}
+
+namespace {
+
+void sort_ids_of(std::vector<Condition>& conditions) {
+  for (Condition& condition : conditions) {
+    if (auto* has_id = std::get_if<HasId>(&condition)) {
+      std::sort(has_id->ids.begin(), has_id->ids.end());
+      has_id->is_sorted = true;
+    } else if (auto* nested = std::get_if<Nested>(&condition)) {
+      sort_ids(nested->filter.front());
+    } else if (auto* sub_filter = std::get_if<SubFilter>(&condition)) {
+      sort_ids(sub_filter->filter.front());
+    }
+  }
+}
+
+}  // namespace
+
+void sort_ids(Filter& filter) {
+  sort_ids_of(filter.must);
+  sort_ids_of(filter.should);
+  sort_ids_of(filter.must_not);
+  if (filter.min_should) sort_ids_of(filter.min_should->conditions);
 }
 
 }  // namespace tessera::engine

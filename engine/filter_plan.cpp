@@ -94,11 +94,14 @@ bool CollectionImpl::slot_has_vector(std::uint32_t slot, std::string_view vector
 Result<index::Bitmap> CollectionImpl::verify(const Filter& filter, const index::Bitmap& candidates,
                                              const CancelToken& cancel) const {
   index::Bitmap matching;
+  // Every candidate is looked for among the ids of every has_id.
+  Filter prepared = filter;
+  sort_ids(prepared);
   const auto test = [&](std::uint32_t slot, std::string_view payload) -> Status {
     const PointFacts facts{slots_.id_of(slot), [this, slot](std::string_view vector_name) {
                              return slot_has_vector(slot, vector_name);
                            }};
-    TESSERA_ASSIGN_OR_RETURN(const bool is_match, matches(filter, facts, payload));
+    TESSERA_ASSIGN_OR_RETURN(const bool is_match, matches(prepared, facts, payload));
     if (is_match) matching.add(slot);
     return {};
   };

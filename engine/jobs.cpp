@@ -12,8 +12,6 @@
 namespace tessera::engine {
 namespace {
 
-constexpr int kBackgroundNice = 10;
-
 std::int64_t now_us() {
   return std::chrono::duration_cast<std::chrono::microseconds>(
              std::chrono::system_clock::now().time_since_epoch())
@@ -22,9 +20,9 @@ std::int64_t now_us() {
 
 }  // namespace
 
-void lower_thread_priority() {
+void lower_thread_priority(int nice) {
   // On Linux a nice value belongs to a thread. Failure only costs politeness.
-  (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kBackgroundNice);
+  (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), nice);
 }
 
 struct Jobs::Job {
@@ -131,7 +129,7 @@ void Jobs::finish(Job& job, const Status& status) {
 }
 
 void Jobs::run() {
-  lower_thread_priority();
+  lower_thread_priority(kBackgroundNice);
   while (true) {
     std::pair<std::shared_ptr<Job>, Work> next;
     {

@@ -84,8 +84,13 @@ class Jobs {
   std::thread thread_;
 };
 
+/// Nice values of the threads that index new rows, which a search must scan until then, and of
+/// those that do the rest.
+inline constexpr int kNewRowsNice = 5;
+inline constexpr int kBackgroundNice = 10;
+
 /// Lowers the calling thread's scheduling priority, so that searches come first. Threads it starts
 /// inherit it.
-void lower_thread_priority();
+void lower_thread_priority(int nice);
 
 }  // namespace tessera::engine

@@ -43,6 +43,8 @@ struct PointFacts {
 /// value: `except` does not match it and its values_count is 0. `nested` looks at the objects of an
 /// array. kCorrupt for a bad payload, kInvalidArgument for a filter nested deeper than 128 levels.
 Result<bool> matches(const Filter& filter, const PointFacts& point, std::string_view payload);
+/// Sorts the ids of every has_id, so that matches() need not look at each of them for every point.
+void sort_ids(Filter& filter);
 
 /// The form in which payloads are stored: compact, keys sorted, of equal keys the last one,
 /// integers beyond 64 bits as floats. kFormat when `text` is no JSON object, kInvalidArgument when

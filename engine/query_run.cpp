@@ -81,7 +81,9 @@ Status QueryRun::prepare() {
   wanted_ = std::min(request_.limit, most) + std::min(request_.offset, most);
   scope_.params = request_.params;
   scope_.score_threshold = request_.score_threshold;
+  scope_.explains = request_.explain;
   scope_.cancel = &cancel_;
+  TESSERA_RETURN_IF_ERROR(check_params(request_.params, field_->vectors->identity().dim));
   if (request_.filter && !request_.filter->empty()) {
     TESSERA_ASSIGN_OR_RETURN(scope_.allowed, bits_of(*request_.filter));
   }
@@ -244,7 +246,7 @@ Status QueryRun::run_refine(FieldSearcher& searcher, const RefineQuery& query) {
   return {};
 }
 
-Status QueryRun::fetch() {
+Status QueryRun::fetch(const FieldSearcher& searcher) {
   found_.erase(found_.begin(), found_.begin() + static_cast<std::ptrdiff_t>(
                                                     std::min(request_.offset, found_.size())));
   if (found_.size() > request_.limit) found_.resize(request_.limit);
@@ -265,8 +267,21 @@ Status QueryRun::fetch() {
     point.score = found_[i].hit.score;
     point.interest = found_[i].interest;
     point.round = found_[i].round;
+    point.contributions = searcher.contributions_of(slots[i]);
   }
+  if (request_.explain) name_dimensions();
   return {};
+}
+
+void QueryRun::name_dimensions() {
+  SharedLock lock(collection_.config_mutex_);
+  const auto& names = collection_.config_.vectors.at(request_.using_vector).dimension_names;
+  if (names.empty()) return;
+  for (ScoredPoint& point : result_.points) {
+    for (Contribution& contribution : point.contributions) {
+      contribution.name = names[contribution.dim];
+    }
+  }
 }
 
 Result<QueryResult> QueryRun::run() {
@@ -283,7 +298,7 @@ Result<QueryResult> QueryRun::run() {
   if (interests != nullptr) status = run_interests(searcher, *interests);
   if (refine != nullptr) status = run_refine(searcher, *refine);
   TESSERA_RETURN_IF_ERROR(status);
-  TESSERA_RETURN_IF_ERROR(fetch());
+  TESSERA_RETURN_IF_ERROR(fetch(searcher));
   if (request_.explain) result_.plan = searcher.plan();
   return std::move(result_);
 }

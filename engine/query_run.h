@@ -37,7 +37,8 @@ class QueryRun {
   Status run_interests(FieldSearcher& searcher, const InterestsQuery& query);
   Status run_refine(FieldSearcher& searcher, const RefineQuery& query);
   void report_interests(const std::vector<retrieval::InterestReport>& reports);
-  Status fetch();
+  Status fetch(const FieldSearcher& searcher);
+  void name_dimensions();
 
   const CollectionImpl& collection_;
   const QueryRequest& request_;

@@ -12,6 +12,7 @@
 #include "engine/collection_config.h"
 #include "engine/filter.h"
 #include "engine/payload.h"
+#include "engine/query_plan.h"
 #include "retrieval/refine.h"
 
 namespace tessera::engine {
@@ -154,6 +155,10 @@ struct SearchParams {
   bool exact = false;
   bool indexed_only = false;
   std::optional<std::size_t> probe_count;  ///< "nprobe", for IVF.
+  bool ignore_codes = false;               ///< "quantization.ignore"
+  bool rescore = true;                     ///< "quantization.rescore"
+  std::optional<double> oversampling;      ///< "quantization.oversampling", at least 1.
+  std::optional<std::size_t> dims;         ///< Candidates by so many first values only.
 };
 
 struct QueryRequest {
@@ -175,6 +180,7 @@ struct ScoredPoint {
   float score = 0;
   std::optional<std::pair<std::uint32_t, std::uint32_t>> interest;  ///< component, rank
   std::optional<std::uint32_t> round;
+  std::vector<Contribution> contributions;  ///< The largest first; with "explain": true.
 };
 
 /// One interest as the answer shows it.
@@ -187,20 +193,68 @@ struct InterestInfo {
   std::optional<PointId> medoid;
 };
 
-/// How a query was run, for "explain": true.
-struct QueryPlan {
-  std::string strategy;  ///< "exact_scan", "filtered_walk", "walk", "scroll"; the last search's.
-  std::size_t match_count = 0;    ///< Points that the filter allows.
-  std::size_t visited_count = 0;  ///< Distances computed.
-  std::size_t search_count = 0;   ///< Nearest-neighbour searches run.
-  std::size_t segment_count = 0;
-};
-
 struct QueryResult {
   std::vector<ScoredPoint> points;
   std::vector<InterestInfo> interests;
   std::vector<retrieval::RoundReport> rounds;
   std::optional<QueryPlan> plan;
+};
+
+// ---- measuring and planning ---------------------------------------------------------------------
+
+/// How often a search finds what an exact one finds, measured with stored vectors as queries.
+struct RecallRequest {
+  std::string vector;        ///< Name; "" is the unnamed one.
+  std::size_t sample = 100;  ///< Queries.
+  std::size_t limit = 10;    ///< Hits of each.
+  std::uint64_t seed = 42;   ///< Of the choice of queries.
+  SearchParams params;       ///< Of the search that is measured.
+  std::optional<Filter> filter;
+};
+struct SearchTimes {
+  double mean_us = 0;
+  double p50_us = 0;
+  double p99_us = 0;
+  double visited_mean = 0;  ///< Distances computed.
+};
+struct RecallReport {
+  std::optional<double> recall;  ///< Absent when there was nothing to find.
+  std::size_t sample = 0;        ///< Queries that were run.
+  std::size_t limit = 0;
+  SearchTimes approximate;
+  SearchTimes exact;
+};
+
+/// What a configuration would take. What is absent is as the collection has it.
+struct EstimateRequest {
+  std::optional<std::string> vector_name;       ///< One vector of the collection only.
+  std::map<std::string, VectorConfig> vectors;  ///< Or these, which it need not have.
+  std::optional<std::uint64_t> point_count;
+  std::optional<HnswConfig> hnsw;
+  std::optional<IndexConfig> index;
+  std::optional<QuantizationConfig> quantization;
+  std::optional<bool> on_disk;
+};
+/// Of one vector.
+struct VectorEstimate {
+  std::string index_type;
+  std::uint64_t vector_bytes = 0;     ///< The vectors as they are.
+  std::uint64_t code_bytes = 0;       ///< Their codes.
+  std::uint64_t graph_bytes = 0;      ///< Links, or inverted lists with their centroids.
+  std::uint64_t id_bytes = 0;         ///< Which row belongs to which point.
+  std::uint64_t ram_bytes = 0;        ///< What searches keep in memory.
+  std::uint64_t disk_bytes = 0;       ///< Store and index file.
+  std::uint64_t build_ram_bytes = 0;  ///< More, while the index is built.
+  double build_seconds = 0;
+};
+struct Estimate {
+  std::uint64_t point_count = 0;
+  std::map<std::string, VectorEstimate> vectors;
+  std::uint64_t point_bytes = 0;  ///< Memory of the ids, whatever the vectors; without payloads.
+  std::uint64_t ram_bytes = 0;
+  std::uint64_t disk_bytes = 0;
+  double build_seconds = 0;
+  unsigned thread_count = 1;  ///< That build.
 };
 
 // ---- clusters, reindex, jobs ------------------------------------------------------------------
@@ -226,6 +280,7 @@ struct ReindexRequest {
   std::string vector;
   std::optional<IndexConfig> index;
   std::optional<HnswConfig> hnsw;
+  std::optional<QuantizationConfig> quantization;
 };
 
 enum class JobState : std::uint8_t { kQueued, kRunning, kDone, kFailed, kCancelled };

@@ -68,7 +68,8 @@ SealedSegment::SealedSegment(std::unique_ptr<const storage::SegmentFile> file,
       index_(std::move(index)) {}
 
 Result<std::shared_ptr<SealedSegment>> SealedSegment::open(const std::string& path,
-                                                           const storage::SegmentHeader& expected) {
+                                                           const storage::SegmentHeader& expected,
+                                                           bool is_on_disk) {
   TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<const storage::SegmentFile> file,
                            storage::SegmentFile::open(path));
   const storage::SegmentHeader& header = file->header();
@@ -84,6 +85,7 @@ Result<std::shared_ptr<SealedSegment>> SealedSegment::open(const std::string& pa
   const index::VectorSpan rows{file->vectors(), file->slots().size(), header.dim};
   auto index = index::load_index(*spec, header.metric, rows, file->index());
   if (index.has_error()) return index.error().with_context(path);
+  if (is_on_disk) file->release_vectors();
   return std::make_shared<SealedSegment>(std::move(file), std::move(*index));
 }
 

@@ -113,9 +113,11 @@ class SealedSegment final : public Segment {
  public:
   /// Opens a published file, checks it against what the field expects, loads its index (of the spec
   /// that the file names: settings may have changed since it was built).
-  /// kNotFound, or kCorrupt with the path and what is wrong.
+  /// `is_on_disk`: the vectors' memory is given back once they are checked; a search reads from the
+  /// file what it touches. kNotFound, or kCorrupt with the path and what is wrong.
   static Result<std::shared_ptr<SealedSegment>> open(const std::string& path,
-                                                     const storage::SegmentHeader& expected);
+                                                     const storage::SegmentHeader& expected,
+                                                     bool is_on_disk);
 
   SealedSegment(std::unique_ptr<const storage::SegmentFile> file,
                 std::unique_ptr<const index::AnnIndex> index);

@@ -5,6 +5,7 @@
 #include "base/cancel.h"
 #include "base/metrics.h"
 #include "config/settings.h"
+#include "engine/build_budget.h"
 #include "storage/data_directory.h"
 #include "storage/store.h"
 
@@ -20,6 +21,8 @@ struct Shared {
   const storage::DataDirectory& directory;
   Jobs& jobs;
   metrics::Registry& registry;
+  BuildBudget& builds;
+  unsigned build_thread_count = 1;  ///< Of one background build.
   /// Set by a write that was not synced; the flusher clears it.
   std::atomic<bool> has_unsynced_writes = false;
   /// Cancelled when the daemon stops: for work that no request's token can end.

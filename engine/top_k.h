@@ -15,6 +15,7 @@ class TopK {
 
   void offer(const SlotHit& hit) {
     if (heap_.size() < k_) {
+      if (heap_.empty()) heap_.reserve(std::min(k_, kReservedMax));
       heap_.push_back(hit);
       std::push_heap(heap_.begin(), heap_.end(), order());
     } else if (k_ > 0 && before(hit, heap_.front())) {
@@ -33,6 +34,7 @@ class TopK {
     return slots_.id_of(a.slot) < slots_.id_of(b.slot);
   }
   [[nodiscard]] std::size_t size() const { return heap_.size(); }
+  [[nodiscard]] const SlotTable& slots() const { return slots_; }
 
   /// In order; the object is empty afterwards.
   std::vector<SlotHit> take() {
@@ -46,6 +48,8 @@ class TopK {
     bool operator()(const SlotHit& a, const SlotHit& b) const { return top.before(a, b); }
   };
   [[nodiscard]] Order order() const { return {*this}; }
+
+  static constexpr std::size_t kReservedMax = 1024;
 
   const std::size_t k_;
   const SlotTable& slots_;

@@ -8,8 +8,12 @@
 namespace tessera::engine {
 
 VectorField::VectorField(Identity identity, const SlotTable& slots, storage::Store& store,
-                         const storage::DataDirectory& directory)
-    : identity_(std::move(identity)), slots_(slots), store_(store), directory_(directory) {
+                         const storage::DataDirectory& directory, BuildBudget* budget)
+    : identity_(std::move(identity)),
+      slots_(slots),
+      store_(store),
+      directory_(directory),
+      budget_(budget) {
   Lock lock(mutex_);
   FieldView view;
   view.growing = make_growing();
@@ -48,7 +52,8 @@ std::size_t VectorField::row_count() const {
 
 std::size_t VectorField::indexed_row_count() const {
   std::size_t total = 0;
-  for (const auto& segment : view()->sealed) total += segment->live_row_count();
+  const auto view = this->view();  // A loop over view()->sealed would not keep it.
+  for (const auto& segment : view->sealed) total += segment->live_row_count();
   return total;
 }
 
@@ -184,7 +189,7 @@ Result<std::vector<std::shared_ptr<SealedSegment>>> VectorField::open_listed_seg
     expected.dim = identity_.dim;
     const std::string path =
         directory_.segment_path(identity_.collection, identity_.number, number);
-    auto segment = SealedSegment::open(path, expected);
+    auto segment = SealedSegment::open(path, expected, identity_.is_on_disk);
     if (segment.has_error()) {
       // Out of memory or descriptors, say: the file may be good.
       const bool is_file_bad =

@@ -2,14 +2,20 @@
 
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <set>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/cancel.h"
 #include "base/mutex.h"
+#include "engine/build_budget.h"
 #include "engine/collection_config.h"
+#include "engine/query_plan.h"
 #include "engine/segment.h"
 #include "engine/slot_bits.h"
 #include "engine/slot_table.h"
@@ -32,6 +38,9 @@ struct SlotHit {
   const float* vector = nullptr;  ///< Valid as long as the view that was searched.
 };
 
+/// How the segments are searched. Tests force a plan, so that the planner cannot hide a bad one.
+enum class PlanChoice : std::uint8_t { kCheapest, kScan, kWalk };
+
 struct FieldSearch {
   const float* query = nullptr;
   std::size_t k = 0;
@@ -41,13 +50,21 @@ struct FieldSearch {
   bool indexed_only = false;  ///< Leave fresh rows out.
   std::optional<std::size_t> ef;
   std::optional<std::size_t> probe_count;
+  bool ignore_codes = false;   ///< Compare vectors, not codes, from the beginning.
+  bool rescore = true;         ///< False: order and distances are what the codes say.
+  double oversampling = 1;     ///< So many times k candidates are re-ranked exactly.
+  std::size_t prefix_dim = 0;  ///< Candidates by so many first values; 0: by all of them.
+  PlanChoice plan = PlanChoice::kCheapest;
+  bool reports_segments = false;  ///< Fill FieldSearchStats::segments.
   const CancelToken* cancel = nullptr;
 };
 
 struct FieldSearchStats {
   std::size_t visited_count = 0;
+  std::size_t reranked_count = 0;
   std::size_t segment_count = 0;
-  const char* strategy = "exact_scan";
+  const char* strategy = "exact_scan";  ///< Of the last segment that had a choice.
+  std::vector<SegmentPlan> segments;    ///< In the order searched, when asked for.
 };
 
 /// When background work on a field is due.
@@ -55,13 +72,17 @@ struct MaintenanceRules {
   std::chrono::milliseconds idle{500};        ///< No write for this long: seal what is due.
   std::chrono::milliseconds age_max{10'000};  ///< Or the oldest unindexed row is this old.
   unsigned build_thread_count = 1;
+  /// Rows that one build may take, but for a single source.
+  std::size_t row_count_max = std::numeric_limits<std::size_t>::max();
 };
 
-/// Segments that one background build turns into one new sealed segment.
+/// Segments that one background build turns into one new sealed segment. As long as the plan lives,
+/// no other plan of the field, which outlives it, takes any of them.
 struct BuildPlan {
   std::vector<std::shared_ptr<Segment>> sources;
   const char* reason = "";
   std::size_t row_count = 0;
+  std::shared_ptr<void> claim;
 };
 
 /// The vectors of one name: where each slot's current row is, and how to find the nearest ones.
@@ -73,8 +94,8 @@ struct BuildPlan {
 ///  3. Segment files are derived data. The list of current files is in the store; a row of a file
 ///     counts only if its (slot, version) is the store's.
 /// Thread rule: view() and search() from any thread, no lock held while searching. put() and
-/// remove() from one writer at a time. Builds of one field are serialised by the caller (see
-/// Maintenance).
+/// remove() from one writer at a time. Builds from any thread: plans never share a segment, and
+/// finished ones are published one after the other.
 class VectorField {
  public:
   struct Identity {
@@ -85,9 +106,11 @@ class VectorField {
     std::uint32_t dim = 0;
     Metric metric = Metric::kCosine;
     std::size_t growing_bytes_max = 256ULL << 20;
+    bool is_on_disk = false;  ///< Vectors of sealed segments stay in the file until they are read.
   };
+  /// `budget`, which may be null, is told of searches.
   VectorField(Identity identity, const SlotTable& slots, storage::Store& store,
-              const storage::DataDirectory& directory);
+              const storage::DataDirectory& directory, BuildBudget* budget = nullptr);
 
   /// Opens the listed segment files and takes what is missing from the store. A damaged file is
   /// logged, dropped, and its rows become fresh ones that the next build indexes.
@@ -101,6 +124,8 @@ class VectorField {
   [[nodiscard]] std::size_t slot_count() const;
   [[nodiscard]] std::size_t row_count() const;
   [[nodiscard]] std::size_t indexed_row_count() const;
+  /// Whether rows come faster than they are indexed.
+  [[nodiscard]] bool is_behind() const;
 
   /// `vector`: dim floats, normalised for Cosine.
   void put(std::uint32_t slot, std::uint64_t version, const float* vector);
@@ -111,11 +136,20 @@ class VectorField {
   Status search(const FieldView& view, const FieldSearch& search, std::vector<SlotHit>& hits,
                 FieldSearchStats& stats) const;
 
-  /// What background work is due, if any. Freezes the growing segment when it is part of it.
+  /// The new rows that are due for an index, if any: when writes pause, and before when there are
+  /// many. Each row is in one such plan. Freezes the growing segment when it is part of it.
   std::optional<BuildPlan> plan_build(const OptimizersConfig& rules,
                                       const MaintenanceRules& timing);
-  /// Everything into one segment, for a reindex.
-  BuildPlan plan_rebuild();
+  /// A segment with many dead rows, or small segments to merge: when writes pause, and before when
+  /// there are many segments. A row is in a logarithmic number of merges.
+  std::optional<BuildPlan> plan_merge(const OptimizersConfig& rules,
+                                      const MaintenanceRules& timing);
+  /// Begins to rebuild everything: the segments numbered below the answer. Freezes the growing one.
+  std::uint64_t begin_rebuild();
+  /// Goes on with the one that was begun with this answer before a restart.
+  void resume_rebuild(std::uint64_t before);
+  /// The next step of it: the largest segment that is left, or several that are together no larger.
+  std::optional<BuildPlan> plan_rebuild(std::uint64_t before, const MaintenanceRules& timing);
   /// Whether plan_build would have something to do once writes pause.
   [[nodiscard]] bool is_build_due(const OptimizersConfig& rules) const;
   /// Builds, writes, publishes. On failure nothing changes. kCancelled.
@@ -138,6 +172,8 @@ class VectorField {
   void put_locked(std::uint32_t slot, std::uint64_t version, const float* vector)
       TESSERA_REQUIRES(mutex_);
   void freeze_growing() TESSERA_REQUIRES(mutex_);
+  void claim(BuildPlan& plan) TESSERA_REQUIRES(mutex_);
+  [[nodiscard]] bool is_claimed(const Segment& segment) const TESSERA_REQUIRES_SHARED(mutex_);
   [[nodiscard]] Location location_of(std::uint32_t slot) const TESSERA_REQUIRES_SHARED(mutex_);
   void set_location(std::uint32_t slot, Location location) TESSERA_REQUIRES(mutex_);
   void set_view(FieldView view) TESSERA_REQUIRES(mutex_);
@@ -146,27 +182,46 @@ class VectorField {
       std::size_t* damaged_file_count);
   void remove_unlisted_files(const std::vector<std::uint64_t>& listed) const;
   GatheredRows gather(const BuildPlan& plan) const;
+  Status copy_vectors(const GatheredRows& rows, const index::BuildControl& control,
+                      storage::SegmentFileWriter& file) const;
+  Result<std::shared_ptr<SealedSegment>> build_segment(const GatheredRows& rows,
+                                                       const IndexSpec& spec,
+                                                       const index::BuildControl& control);
   Status save_segment_list(const std::vector<std::uint64_t>& numbers) const;
   void publish(const BuildPlan& plan, const GatheredRows& rows,
                const std::shared_ptr<SealedSegment>& sealed);
 
-  void scan(const Segment& segment, const FieldSearch& search, class TopK& top,
-            FieldSearchStats& stats, Status& status) const;
-  /// `live_share`: of the field's live rows, those that are in this segment.
-  Status search_sealed(const SealedSegment& segment, const FieldSearch& search, double live_share,
-                       class TopK& top, FieldSearchStats& stats) const;
+  Status search_segments(const FieldView& view, const FieldSearch& search,
+                         std::vector<SlotHit>& hits, FieldSearchStats& stats) const;
+  Status search_sealed(const SealedSegment& segment, const FieldSearch& search, class TopK& top,
+                       SegmentPlan& plan) const;
+  Status scan(const Segment& segment, const FieldSearch& search, class TopK& top,
+              SegmentPlan& plan) const;
+  Result<bool> scan_matches(const FieldView& view, const FieldSearch& search, class TopK& top,
+                            FieldSearchStats& stats) const;
+  bool look_up(const FieldView& view, std::span<const std::uint32_t> slots,
+               std::vector<Location>& rows) const;
+  void offer_locations(const FieldView& view, std::span<const Location> rows,
+                       const FieldSearch& search, class TopK& top, FieldSearchStats& stats) const;
+  /// `rows`: offsets in the block, ascending.
+  void offer_rows(const RowBlock& block, std::span<const std::uint32_t> rows,
+                  const FieldSearch& search, class TopK& top) const;
 
   // Constant after construction.
   const Identity identity_;
   const SlotTable& slots_;
   storage::Store& store_;
   const storage::DataDirectory& directory_;
+  BuildBudget* const budget_;
 
+  /// Held while a finished build takes its place in the store's list of files and in the view.
+  std::mutex publish_mutex_;
   mutable Mutex mutex_;
   std::shared_ptr<const FieldView> view_ TESSERA_GUARDED_BY(mutex_);
   std::vector<Location> locations_ TESSERA_GUARDED_BY(mutex_);  ///< By slot.
   index::Bitmap present_ TESSERA_GUARDED_BY(mutex_);
   std::uint64_t next_segment_ TESSERA_GUARDED_BY(mutex_) = 1;
+  std::set<const Segment*> claimed_ TESSERA_GUARDED_BY(mutex_);  ///< Sources of living plans.
   Clock::time_point last_write_ TESSERA_GUARDED_BY(mutex_){};
   Clock::time_point growing_since_ TESSERA_GUARDED_BY(mutex_){};
 };

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <array>
 
+#include "engine/prefix_scan.h"
+#include "engine/segment_plan.h"
 #include "engine/top_k.h"
 #include "engine/vector_field.h"
 
@@ -8,114 +10,132 @@ namespace tessera::engine {
 namespace {
 
 constexpr std::size_t kScanBlock = 256;
+/// Rows tested between two looks at the cancel token.
+constexpr std::uint32_t kTestedRowsMax = kScanBlock * 16;
+/// Slots whose rows are looked up under one lock.
+constexpr std::size_t kLookupBlock = 512;
+/// Searches repeated because a point was replaced under them.
+constexpr int kAttemptsMax = 3;
 
-index::RowFilter row_filter(const Segment& segment, const std::uint32_t* slots,
-                            const FieldSearch& search) {
-  index::RowFilter filter;
-  filter.dead_words = segment.dead().words();
-  filter.slots = slots;
-  if (search.allowed != nullptr) {
-    filter.slot_words = search.allowed->words();
-    filter.slot_word_count = search.allowed->word_count();
+SegmentPlan describe(const Segment& segment, const char* kind) {
+  SegmentPlan plan;
+  plan.number = segment.number();
+  plan.kind = kind;
+  if (segment.index() != nullptr) {
+    plan.type = index::index_type_name(segment.index()->spec().type);
   }
-  return filter;
+  plan.row_count = segment.row_count();
+  plan.live_count = segment.live_row_count();
+  return plan;
 }
 
-/// Whether computing every allowed row's distance is cheaper than walking the index. A walk
-/// computes about ef * m distances when everything is allowed and 1/selectivity times as many under
-/// a filter, each a cache miss; a scan touches every row's bit and reads allowed rows in order.
-bool is_scan_cheaper(const SealedSegment& segment, const FieldSearch& search, double live_share) {
-  const auto rows = static_cast<double>(segment.row_count());
-  const double live = std::max<double>(1, static_cast<double>(segment.live_row_count()));
-  // Where in the collection the allowed rows are is not known; each segment gets its share of them.
-  const double allowed = static_cast<double>(search.allowed_count) * live_share;
-  const double matches = search.allowed == nullptr ? live : std::clamp(allowed, 1.0, live);
-  if (matches <= static_cast<double>(search.k)) return true;
-  const index::IndexSpec& spec = segment.index()->spec();
-  const double ef = static_cast<double>(std::max(search.k, search.ef.value_or(spec.ef_construct)));
-  constexpr double kRandomAccessFactor = 2, kRowsTestedPerDistance = 32;
-  const double walk_cost = kRandomAccessFactor * ef * spec.m * (rows / matches);
-  const double scan_cost = matches + rows / kRowsTestedPerDistance;
-  return scan_cost <= walk_cost;
+const char* kind_of(const FieldView& view, const Segment& segment) {
+  if (&segment == view.growing.get()) return "growing";
+  return segment.index() != nullptr ? "sealed" : "frozen";
 }
 
-std::size_t live_row_count(const FieldView& view) {
-  std::size_t total = view.growing->live_row_count();
-  for (const auto& segment : view.sealed) total += segment->live_row_count();
-  for (const auto& segment : view.frozen) total += segment->live_row_count();
-  return total;
+bool is_walkable(const SealedSegment& segment, const FieldSearch& search) {
+  return !search.exact && search.plan != PlanChoice::kScan &&
+         segment.index()->spec().type != IndexType::kFlat;
+}
+
+/// Of every point one hit; hits are in order, so the nearer one. True when one was dropped.
+bool drop_repeated_slots(std::vector<SlotHit>& hits) {
+  std::vector<std::pair<std::uint32_t, std::size_t>> slots(hits.size());
+  for (std::size_t i = 0; i < hits.size(); ++i) slots[i] = {hits[i].slot, i};
+  std::sort(slots.begin(), slots.end());
+  std::vector<bool> is_repeated(hits.size());
+  bool has_repeated = false;
+  for (std::size_t i = 1; i < slots.size(); ++i) {
+    if (slots[i].first != slots[i - 1].first) continue;
+    is_repeated[slots[i].second] = has_repeated = true;
+  }
+  if (!has_repeated) return false;
+  std::size_t position = 0;
+  std::erase_if(hits, [&](const SlotHit&) { return is_repeated[position++]; });
+  return true;
 }
 
 }  // namespace
 
-void VectorField::scan(const Segment& segment, const FieldSearch& search, TopK& top,
-                       FieldSearchStats& stats, Status& status) const {
-  const Metric metric = identity_.metric;
+void VectorField::offer_rows(const RowBlock& block, std::span<const std::uint32_t> rows,
+                             const FieldSearch& search, TopK& top) const {
   const std::size_t dim = identity_.dim;
   std::array<float, kScanBlock> distances;
-  std::array<std::uint32_t, kScanBlock> rows;
+  const float* first = block.vectors + std::size_t{rows.front()} * dim;
+  if (rows.back() - rows.front() + 1 == rows.size()) {
+    index::distances(identity_.metric, search.query, first, rows.size(), dim, distances.data());
+  } else {
+    index::distances_at(identity_.metric, search.query, block.vectors, rows, dim, distances.data());
+  }
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (!top.worth_offering(distances[i])) continue;
+    top.offer({distances[i], block.slots[rows[i]], block.vectors + std::size_t{rows[i]} * dim});
+  }
+}
 
+Status VectorField::scan(const Segment& segment, const FieldSearch& search, TopK& top,
+                         SegmentPlan& plan) const {
+  std::array<std::uint32_t, kScanBlock> rows;
+  plan.match_count = 0;
+  plan.is_match_estimated = false;
+  if (search.prefix_dim > 0) return scan_prefix(segment, identity_.metric, search, top, plan);
   // Rows that are appended meanwhile are scanned too: the row that replaces one that has just died
   // is among them.
   for (std::uint32_t row = 0; row < segment.row_count();) {
     const RowBlock block = segment.block_at(row);
-    for (std::uint32_t begin = 0; begin < block.row_count && status.ok();) {
-      status = search.cancel != nullptr ? search.cancel->check() : Status();
+    for (std::uint32_t next = 0; next < block.row_count;) {
+      if (search.cancel != nullptr) TESSERA_RETURN_IF_ERROR(search.cancel->check());
       const index::RowFilter filter = row_filter(segment, block.slots - block.first_row, search);
+      const std::uint32_t end = std::min<std::uint32_t>(block.row_count, next + kTestedRowsMax);
       std::uint32_t count = 0;
-      const std::uint32_t stretch_end =
-          std::min<std::uint32_t>(block.row_count, begin + kScanBlock * 16);
-      std::uint32_t next = begin;
-      for (; next < stretch_end && count < kScanBlock; ++next) {
+      for (; next < end && count < kScanBlock; ++next) {
         if (filter.allows(block.first_row + next)) rows[count++] = next;
       }
-      begin = next;
       if (count == 0) continue;
-      if (rows[count - 1] - rows[0] + 1 == count) {
-        index::distances(metric, search.query, block.vectors + std::size_t{rows[0]} * dim, count,
-                         dim, distances.data());
-      } else {
-        index::distances_at(metric, search.query, block.vectors, {rows.data(), count}, dim,
-                            distances.data());
-      }
-      stats.visited_count += count;
-      for (std::uint32_t i = 0; i < count; ++i) {
-        if (!top.worth_offering(distances[i])) continue;
-        top.offer({distances[i], block.slots[rows[i]], block.vectors + std::size_t{rows[i]} * dim});
-      }
+      offer_rows(block, {rows.data(), count}, search, top);
+      plan.match_count += count;
     }
-    if (!status.ok()) return;
     row = block.first_row + block.row_count;
   }
+  plan.visited_count += plan.match_count;
+  return {};
 }
 
 Status VectorField::search_sealed(const SealedSegment& segment, const FieldSearch& search,
-                                  double live_share, TopK& top, FieldSearchStats& stats) const {
-  Status status;
-  const bool is_flat = segment.index()->spec().type == IndexType::kFlat;
-  if (search.exact || is_flat || is_scan_cheaper(segment, search, live_share)) {
-    scan(segment, search, top, stats, status);
-    return status;
+                                  TopK& top, SegmentPlan& plan) const {
+  if (!is_walkable(segment, search)) return scan(segment, search, top, plan);
+  MatchCount matches = estimate_matches(segment, search);
+  if (search.plan == PlanChoice::kCheapest && is_scan_cheaper(segment, search, matches)) {
+    return scan(segment, search, top, plan);
   }
-  stats.strategy = search.allowed == nullptr ? "walk" : "filtered_walk";
+  plan.strategy = search.allowed == nullptr ? "walk" : "filtered_walk";
+  plan.match_count = static_cast<std::size_t>(matches.rows);
+  plan.is_match_estimated = matches.is_estimated;
 
   const RowBlock rows = segment.block_at(0);
   index::SearchOptions options;
   options.k = search.k;
   options.ef = search.ef.value_or(0);
   options.probe_count = search.probe_count.value_or(0);
+  options.ignore_codes = search.ignore_codes;
+  options.rescore = search.rescore;
+  options.oversampling = search.oversampling;
+  options.prefix_dim = search.prefix_dim;
   options.cancel = search.cancel;
   std::vector<index::RowHit> found;
   index::SearchStats walked;
   TESSERA_RETURN_IF_ERROR(segment.index()->search(
       search.query, options, row_filter(segment, rows.slots, search), found, walked));
-  stats.visited_count += walked.visited_count;
+  plan.visited_count += walked.visited_count;
+  plan.reranked_count += walked.reranked_count;
 
   // A walk may end before it has met every allowed row. The answer must not be short.
-  if (found.size() < search.k && found.size() < segment.live_row_count()) {
-    stats.strategy = "exact_scan";
-    scan(segment, search, top, stats, status);
-    return status;
+  const bool is_complete =
+      !matches.is_estimated && found.size() >= static_cast<std::size_t>(matches.rows);
+  if (found.size() < search.k && !is_complete) {
+    plan.strategy = "walk_then_scan";
+    return scan(segment, search, top, plan);
   }
   for (const index::RowHit& hit : found) {
     if (!top.worth_offering(hit.distance)) break;
@@ -125,46 +145,145 @@ Status VectorField::search_sealed(const SealedSegment& segment, const FieldSearc
   return {};
 }
 
+bool VectorField::look_up(const FieldView& view, std::span<const std::uint32_t> slots,
+                          std::vector<Location>& rows) const {
+  SharedLock lock(mutex_);
+  if (view_.get() != &view) return false;
+  for (const std::uint32_t slot : slots) {
+    const Location location = location_of(slot);
+    if (location.segment != nullptr) rows.push_back(location);
+  }
+  return true;
+}
+
+void VectorField::offer_locations(const FieldView& view, std::span<const Location> rows,
+                                  const FieldSearch& search, TopK& top,
+                                  FieldSearchStats& stats) const {
+  std::array<std::uint32_t, kScanBlock> offsets;
+  for (std::size_t begin = 0; begin < rows.size();) {
+    const Segment& segment = *rows[begin].segment;
+    const RowBlock block = segment.block_at(rows[begin].row);
+    std::size_t count = 0;
+    std::size_t end = begin;
+    for (; end < rows.size() && count < kScanBlock && rows[end].segment == &segment; ++end) {
+      if (rows[end].row < block.first_row || rows[end].row - block.first_row >= block.row_count) {
+        break;
+      }
+      offsets[count++] = rows[end].row - block.first_row;
+    }
+    begin = end;
+    // A row that is not in the segment's index yet.
+    if (search.indexed_only && segment.index() == nullptr) continue;
+    // Rows that follow each other are read as one stretch, so they must be in order.
+    std::sort(offsets.begin(), offsets.begin() + static_cast<std::ptrdiff_t>(count));
+    offer_rows(block, {offsets.data(), count}, search, top);
+    stats.visited_count += count;
+    if (!search.reports_segments) continue;
+    auto known = std::find_if(stats.segments.begin(), stats.segments.end(),
+                              [&](const SegmentPlan& p) { return p.number == segment.number(); });
+    if (known == stats.segments.end()) {
+      stats.segments.push_back(describe(segment, kind_of(view, segment)));
+      known = stats.segments.end() - 1;
+      known->strategy = "match_scan";
+    }
+    known->match_count += count;
+    known->visited_count += count;
+  }
+}
+
+/// False when the view is no longer the current one: the locations speak of that alone.
+Result<bool> VectorField::scan_matches(const FieldView& view, const FieldSearch& search, TopK& top,
+                                       FieldSearchStats& stats) const {
+  stats.strategy = "match_scan";
+  stats.segment_count += view.sealed.size() + view.frozen.size() + 1;
+  std::array<std::uint32_t, kLookupBlock> slots;
+  std::vector<Location> rows;
+  rows.reserve(kLookupBlock);
+  std::size_t count = 0;
+  bool is_current = true;
+  const auto search_block = [&]() -> Status {
+    if (search.cancel != nullptr) TESSERA_RETURN_IF_ERROR(search.cancel->check());
+    rows.clear();
+    is_current = look_up(view, {slots.data(), count}, rows);
+    count = 0;
+    if (is_current) offer_locations(view, rows, search, top, stats);
+    return {};
+  };
+  for (std::size_t i = 0; i < search.allowed->word_count() && is_current; ++i) {
+    for (std::uint64_t word = search.allowed->words()[i]; word != 0; word &= word - 1) {
+      slots[count++] =
+          static_cast<std::uint32_t>(i * 64 + static_cast<std::size_t>(__builtin_ctzll(word)));
+      if (count < kLookupBlock) continue;
+      TESSERA_RETURN_IF_ERROR(search_block());
+      if (!is_current) break;
+    }
+  }
+  if (is_current && count > 0) TESSERA_RETURN_IF_ERROR(search_block());
+  return is_current;
+}
+
+Status VectorField::search_segments(const FieldView& view, const FieldSearch& search,
+                                    std::vector<SlotHit>& hits, FieldSearchStats& stats) const {
+  const auto finish = [&](const SegmentPlan& plan) {
+    ++stats.segment_count;
+    stats.visited_count += plan.visited_count;
+    if (search.reports_segments) stats.segments.push_back(plan);
+  };
+  stats.strategy = "exact_scan";
+  TopK top(search.k, slots_);
+  for (const auto& segment : view.sealed) {
+    if (segment->row_count() == 0) continue;
+    SegmentPlan plan = describe(*segment, "sealed");
+    TESSERA_RETURN_IF_ERROR(search_sealed(*segment, search, top, plan));
+    stats.strategy = plan.strategy;
+    finish(plan);
+  }
+  hits = top.take();
+  if (search.indexed_only) return {};
+
+  // Fresh rows after sealed ones (invariant 2): a slot found in both has just been replaced.
+  TopK fresh(search.k, slots_);
+  const auto scan_fresh = [&](const GrowingSegment& segment, const char* kind) -> Status {
+    SegmentPlan plan = describe(segment, kind);
+    const Status status = scan(segment, search, fresh, plan);
+    finish(plan);
+    return status;
+  };
+  for (const auto& segment : view.frozen) TESSERA_RETURN_IF_ERROR(scan_fresh(*segment, "frozen"));
+  TESSERA_RETURN_IF_ERROR(scan_fresh(*view.growing, "growing"));
+  const std::vector<SlotHit> fresh_hits = fresh.take();
+  if (fresh_hits.empty()) return {};
+  const auto sealed_count = static_cast<std::ptrdiff_t>(hits.size());
+  hits.insert(hits.end(), fresh_hits.begin(), fresh_hits.end());
+  std::inplace_merge(hits.begin(), hits.begin() + sealed_count, hits.end(),
+                     [&](const SlotHit& a, const SlotHit& b) { return top.before(a, b); });
+  return {};
+}
+
 Status VectorField::search(const FieldView& view, const FieldSearch& search,
                            std::vector<SlotHit>& hits, FieldSearchStats& stats) const {
   hits.clear();
   if (search.k == 0) return {};
-  TopK top(search.k, slots_);
-  Status status;
-  const double live_rows = static_cast<double>(live_row_count(view));
-  for (const auto& segment : view.sealed) {
-    if (segment->row_count() == 0) continue;
-    ++stats.segment_count;
-    const double live_share =
-        static_cast<double>(segment->live_row_count()) / std::max(1.0, live_rows);
-    TESSERA_RETURN_IF_ERROR(search_sealed(*segment, search, live_share, top, stats));
-  }
-  std::vector<SlotHit> sealed_hits = top.take();
-
-  // Fresh rows after sealed ones (invariant 2): a slot found in both has just been replaced, and
-  // the fresh row is the current one.
-  TopK fresh(search.k, slots_);
-  if (!search.indexed_only) {
-    for (const auto& segment : view.frozen) {
-      ++stats.segment_count;
-      scan(*segment, search, fresh, stats, status);
+  const SearchMark mark(budget_);
+  // Looked-up rows are compared as a whole, not by a prefix.
+  if (search.plan == PlanChoice::kCheapest && search.prefix_dim == 0 &&
+      is_match_scan_cheaper(view, search, identity_.dim)) {
+    TopK top(search.k, slots_);
+    TESSERA_ASSIGN_OR_RETURN(const bool is_done, scan_matches(view, search, top, stats));
+    if (is_done) {
+      hits = top.take();
+      return {};
     }
-    ++stats.segment_count;
-    scan(*view.growing, search, fresh, stats, status);
-    TESSERA_RETURN_IF_ERROR(status);
+    stats.segments.clear();
   }
-  hits = fresh.take();
-  hits.insert(hits.end(), sealed_hits.begin(), sealed_hits.end());
-  std::stable_sort(hits.begin(), hits.end(),
-                   [&](const SlotHit& a, const SlotHit& b) { return top.before(a, b); });
-  std::vector<SlotHit> unique;
-  unique.reserve(std::min(search.k, hits.size()));
-  index::Bitmap seen;
-  for (const SlotHit& hit : hits) {
-    if (unique.size() == search.k) break;
-    if (seen.addChecked(hit.slot)) unique.push_back(hit);
+  for (int attempt = 1;; ++attempt) {
+    TESSERA_RETURN_IF_ERROR(search_segments(view, search, hits, stats));
+    // Rows of a point that was replaced meanwhile may have taken the places of others.
+    const bool is_short = drop_repeated_slots(hits) && hits.size() < search.k;
+    if (!is_short || attempt == kAttemptsMax) break;
+    stats.segments.clear();
   }
-  hits = std::move(unique);
+  if (hits.size() > search.k) hits.resize(search.k);
   return {};
 }
 

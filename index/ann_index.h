@@ -95,7 +95,8 @@ struct SearchOptions {
 };
 
 struct SearchStats {
-  std::size_t visited_count = 0;  ///< Rows (or codes) whose distance was computed.
+  std::size_t visited_count = 0;   ///< Rows (or codes) whose distance was computed.
+  std::size_t reranked_count = 0;  ///< Rows compared as a whole after their code or prefix.
 };
 
 /// How a build is watched and stopped.

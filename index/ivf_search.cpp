@@ -96,7 +96,7 @@ Status IvfSearch::run(const float* query, std::size_t k, const RowFilter& filter
   if (codes_.code_bytes() == 0) {
     walk.nearest.drain(hits);
   } else {
-    rerank(query, k, walk, hits);
+    stats.reranked_count += rerank(query, k, walk, hits);
   }
   return {};
 }
@@ -132,8 +132,8 @@ void IvfSearch::scan_list(std::size_t list, Walk& walk) const {
   }
 }
 
-void IvfSearch::rerank(const float* query, std::size_t k, Walk& walk,
-                       std::vector<RowHit>& hits) const {
+std::size_t IvfSearch::rerank(const float* query, std::size_t k, Walk& walk,
+                              std::vector<RowHit>& hits) const {
   std::vector<RowHit> candidates;
   walk.nearest.drain(candidates);
   std::vector<std::uint32_t> row_ids(candidates.size());
@@ -146,6 +146,7 @@ void IvfSearch::rerank(const float* query, std::size_t k, Walk& walk,
   const auto kept_end = candidates.begin() + static_cast<std::ptrdiff_t>(kept_count);
   std::partial_sort(candidates.begin(), kept_end, candidates.end());
   hits.insert(hits.end(), candidates.begin(), kept_end);
+  return candidates.size();
 }
 
 }  // namespace tessera::index

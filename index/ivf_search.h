@@ -31,7 +31,9 @@ class IvfSearch {
  private:
   struct Walk;
   void scan_list(std::size_t list, Walk& walk) const;
-  void rerank(const float* query, std::size_t k, Walk& walk, std::vector<RowHit>& hits) const;
+  /// How many candidates were compared.
+  std::size_t rerank(const float* query, std::size_t k, Walk& walk,
+                     std::vector<RowHit>& hits) const;
 
   const IvfData& data_;
   const IvfCodes& codes_;

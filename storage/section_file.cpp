@@ -96,6 +96,15 @@ class Writer final : public SectionFileWriter {
     return {};
   }
 
+  Result<std::unique_ptr<MappedFile>> map_written() override {
+    TESSERA_RETURN_IF_ERROR(check_writing());
+    return files_.map(temporary_path_);
+  }
+
+  [[nodiscard]] std::uint64_t section_offset() const override {
+    return sections_.empty() ? size_bytes_ : sections_.back().offset;
+  }
+
   Status publish() override {
     TESSERA_RETURN_IF_ERROR(check_writing());
     is_writing_ = false;
@@ -193,6 +202,10 @@ class Reader final : public SectionFile {
     std::vector<std::string> names;
     for (const Section& section : sections_) names.push_back(section.name);
     return names;
+  }
+
+  void release(std::string_view name) const override {
+    if (const auto found = section(name); found.has_value()) file_->release(*found);
   }
 
   [[nodiscard]] std::uint64_t file_bytes() const override { return bytes_.size(); }

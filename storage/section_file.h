@@ -39,6 +39,11 @@ class SectionFileWriter : public ByteSink {
   virtual Status begin_section(std::string_view name) = 0;
   /// Appends to the current section.
   Status append(std::span<const std::byte> bytes) override = 0;
+  /// Maps the file as far as it is written. The bytes are valid as long as the mapping, whatever
+  /// becomes of the writer.
+  virtual Result<std::unique_ptr<MappedFile>> map_written() = 0;
+  /// Where the current section's first byte is in the file.
+  [[nodiscard]] virtual std::uint64_t section_offset() const = 0;
   /// Writes the section table, syncs, renames and syncs the directory. After a failure the final
   /// name holds the old file or the complete new one; publish again under another writer.
   virtual Status publish() = 0;
@@ -61,6 +66,9 @@ class SectionFile {
   /// The bytes of a section, valid as long as the file; kCorrupt when there is none of that name.
   [[nodiscard]] virtual Result<std::span<const std::byte>> section(std::string_view name) const = 0;
   [[nodiscard]] virtual std::vector<std::string> section_names() const = 0;
+  /// Gives the memory of a section back; it is read from the file again where it is touched, page
+  /// by page. Nothing happens when there is none of that name.
+  virtual void release(std::string_view name) const = 0;
   [[nodiscard]] virtual std::uint64_t file_bytes() const = 0;
 };
 

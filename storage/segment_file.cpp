@@ -110,10 +110,9 @@ Result<std::unique_ptr<const SegmentFile>> SegmentFile::open(const std::string& 
   return std::unique_ptr<const SegmentFile>(std::move(segment));
 }
 
-Status write_segment_file(const std::string& path, const SegmentHeader& header,
-                          std::span<const std::uint32_t> slots,
-                          std::span<const std::uint64_t> versions, const float* vectors,
-                          const std::function<Status(ByteSink&)>& write_index, FileSystem& files) {
+Result<std::unique_ptr<SegmentFileWriter>> SegmentFileWriter::create(
+    const std::string& path, const SegmentHeader& header, std::span<const std::uint32_t> slots,
+    std::span<const std::uint64_t> versions, FileSystem& files) {
   const auto misuse = [&path](const std::string& what) {
     return Status(Code::kInternal, path + ": " + what);
   };
@@ -122,7 +121,7 @@ Status write_segment_file(const std::string& path, const SegmentHeader& header,
   if (slots.size() != header.row_count || versions.size() != header.row_count) {
     return misuse("row_count: slots or versions have another length");
   }
-  TESSERA_ASSIGN_OR_RETURN(const std::unique_ptr<SectionFileWriter> file,
+  TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<SectionFileWriter> file,
                            SectionFileWriter::create(path, kSegmentKind, kSegmentVersion, files));
   TESSERA_RETURN_IF_ERROR(file->begin_section("header"));
   TESSERA_RETURN_IF_ERROR(file->append(as_bytes(encode_header(header))));
@@ -131,11 +130,45 @@ Status write_segment_file(const std::string& path, const SegmentHeader& header,
   TESSERA_RETURN_IF_ERROR(file->begin_section("versions"));
   TESSERA_RETURN_IF_ERROR(file->append(std::as_bytes(versions)));
   TESSERA_RETURN_IF_ERROR(file->begin_section("vectors"));
-  const std::span<const float> values(vectors, header.row_count * header.dim);
-  TESSERA_RETURN_IF_ERROR(file->append(std::as_bytes(values)));
-  TESSERA_RETURN_IF_ERROR(file->begin_section("index"));
-  TESSERA_RETURN_IF_ERROR(write_index(*file));
-  return file->publish();
+  return std::make_unique<SegmentFileWriter>(
+      SegmentFileWriter(path, header.row_count * header.dim, std::move(file)));
+}
+
+Status SegmentFileWriter::append_vectors(std::span<const float> values) {
+  if (values.size() > values_left_) {
+    return {Code::kInternal, path_ + ": row_count: there are more vectors"};
+  }
+  values_left_ -= values.size();
+  return file_->append(std::as_bytes(values));
+}
+
+Status SegmentFileWriter::check_complete() const {
+  if (values_left_ == 0) return {};
+  return {Code::kInternal, path_ + ": row_count: there are fewer vectors"};
+}
+
+Result<const float*> SegmentFileWriter::map_vectors() {
+  TESSERA_RETURN_IF_ERROR(check_complete());
+  TESSERA_ASSIGN_OR_RETURN(mapping_, file_->map_written());
+  // Sections are aligned to 64 bytes in a mapping that is aligned to more.
+  return reinterpret_cast<const float*>(mapping_->bytes().data() + file_->section_offset());
+}
+
+Status SegmentFileWriter::finish(const std::function<Status(ByteSink&)>& write_index) {
+  TESSERA_RETURN_IF_ERROR(check_complete());
+  TESSERA_RETURN_IF_ERROR(file_->begin_section("index"));
+  TESSERA_RETURN_IF_ERROR(write_index(*file_));
+  return file_->publish();
+}
+
+Status write_segment_file(const std::string& path, const SegmentHeader& header,
+                          std::span<const std::uint32_t> slots,
+                          std::span<const std::uint64_t> versions, const float* vectors,
+                          const std::function<Status(ByteSink&)>& write_index, FileSystem& files) {
+  TESSERA_ASSIGN_OR_RETURN(const auto writer,
+                           SegmentFileWriter::create(path, header, slots, versions, files));
+  TESSERA_RETURN_IF_ERROR(writer->append_vectors({vectors, header.row_count * header.dim}));
+  return writer->finish(write_index);
 }
 
 }  // namespace tessera::storage

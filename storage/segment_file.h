@@ -44,6 +44,8 @@ class SegmentFile {
   [[nodiscard]] std::span<const std::uint64_t> versions() const { return versions_; }
   [[nodiscard]] const float* vectors() const { return vectors_; }
   [[nodiscard]] std::span<const std::byte> index() const { return index_; }
+  /// Gives the vectors' memory back: from now on they are read where they are touched.
+  void release_vectors() const { file_->release("vectors"); }
   [[nodiscard]] std::uint64_t file_bytes() const { return file_->file_bytes(); }
 
  private:
@@ -56,8 +58,37 @@ class SegmentFile {
   std::span<const std::byte> index_;
 };
 
-/// Writes and publishes a segment file. `vectors` holds row_count * dim floats; `write_index`
-/// appends the index section. kInternal when header and spans disagree; else as SectionFileWriter.
+/// Writes a segment file part by part, so that the vectors need not be in memory at once and the
+/// index can be built over those in the file. Errors: kInternal when header and parts disagree;
+/// else as SectionFileWriter. Thread rule: confined to one thread.
+class SegmentFileWriter {
+ public:
+  static Result<std::unique_ptr<SegmentFileWriter>> create(const std::string& path,
+                                                           const SegmentHeader& header,
+                                                           std::span<const std::uint32_t> slots,
+                                                           std::span<const std::uint64_t> versions,
+                                                           FileSystem& files = posix_file_system());
+
+  /// Whole rows or parts of them, in order; row_count * dim floats in all.
+  Status append_vectors(std::span<const float> values);
+  /// The rows in the file, once all are appended; valid as long as the writer.
+  Result<const float*> map_vectors();
+  /// Appends the index section and publishes the file.
+  Status finish(const std::function<Status(ByteSink&)>& write_index);
+
+ private:
+  SegmentFileWriter(std::string path, std::uint64_t value_count,
+                    std::unique_ptr<SectionFileWriter> file)
+      : path_(std::move(path)), values_left_(value_count), file_(std::move(file)) {}
+  [[nodiscard]] Status check_complete() const;
+
+  const std::string path_;
+  std::uint64_t values_left_;
+  std::unique_ptr<MappedFile> mapping_;
+  std::unique_ptr<SectionFileWriter> file_;
+};
+
+/// Writes and publishes a segment file in one go: `vectors` holds row_count * dim floats.
 Status write_segment_file(const std::string& path, const SegmentHeader& header,
                           std::span<const std::uint32_t> slots,
                           std::span<const std::uint64_t> versions, const float* vectors,

@@ -57,6 +57,18 @@ class FakeCollection final : public engine::Collection {
     queries.push_back(request);
     return query_answer;
   }
+  Result<engine::RecallReport> recall(const engine::RecallRequest& request,
+                                      const CancelToken& cancel) const override {
+    if (const Status status = cancel.check(); !status.ok()) return status;
+    if (!failure.ok()) return failure;
+    recalls.push_back(request);
+    return recall_answer;
+  }
+  Result<engine::Estimate> estimate_size(const engine::EstimateRequest& request) const override {
+    if (!failure.ok()) return failure;
+    estimates.push_back(request);
+    return estimate_answer;
+  }
   Result<std::uint64_t> start_clusters(const engine::TrainClustersRequest& request) override {
     if (!failure.ok()) return failure;
     trainings.push_back(request);
@@ -82,6 +94,8 @@ class FakeCollection final : public engine::Collection {
   engine::QueryResult query_answer;
   bool is_endless = false;  ///< Queries end when they are told to.
   engine::ClustersInfo clusters_answer;
+  engine::RecallReport recall_answer;
+  engine::Estimate estimate_answer;
 
   // What it was asked.
   std::vector<engine::WriteOperation> writes;
@@ -90,6 +104,8 @@ class FakeCollection final : public engine::Collection {
   mutable std::vector<engine::ScrollRequest> scrolls;
   mutable std::vector<engine::CountRequest> counts;
   mutable std::vector<engine::QueryRequest> queries;
+  mutable std::vector<engine::RecallRequest> recalls;
+  mutable std::vector<engine::EstimateRequest> estimates;
   std::vector<engine::TrainClustersRequest> trainings;
   std::vector<engine::ReindexRequest> reindexes;
 

@@ -262,7 +262,7 @@ TEST_CASE("service: query answers carry interests, rounds and the plan", "[unit]
   result.interests = {{0, 17, 0.625, 3, 2, PointId(8)},
                       {1, std::nullopt, 0.375, 1, 1, std::nullopt}};
   result.rounds = {{1, 2, 1.0}, {2, 1, 0.5}};
-  result.plan = QueryPlan{"exact_scan", 5, 6, 7, 8};
+  result.plan = QueryPlan{"exact_scan", 5, 6, 7, 8, {}};
   CHECK(under_test.call(kPost, path, R"({"query":[1,2],"explain":true,"with_payload":true})")
             .at("/result") ==
         R"({"points":[{"id":9,"version":3,"score":0.75,"payload":{"a":1},)"
@@ -271,7 +271,7 @@ TEST_CASE("service: query answers carry interests, rounds and the plan", "[unit]
         R"("medoid":8},{"component":1,"cluster":null,"weight":0.375,"quota":1,"returned":1,)"
         R"("medoid":null}],"rounds":[{"round":1,"returned":2,"shift":1.0},)"
         R"({"round":2,"returned":1,"shift":0.5}],"plan":{"strategy":"exact_scan",)"
-        R"("match_count":5,"visited_count":6,"search_count":7,"segment_count":8}})");
+        R"("match_count":5,"visited_count":6,"search_count":7,"segment_count":8,"segments":[]}})");
   result = {};
   result.points = {point};
   const Answer batch = under_test.call(kPost, path + "/batch",

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <string>
 
 #include <catch2/catch.hpp>
@@ -123,6 +124,47 @@ TEST_CASE("files: what is not a regular file is not mapped", "[unit]") {
   REQUIRE(posix_file_system().map("/dev/null").error().code() == Code::kUnavailable);
   const auto below_file = posix_file_system().map("/dev/null/x");
   REQUIRE(below_file.error().code() == Code::kNotFound);
+}
+
+/// Bytes of a file's mappings that are in this process's memory now.
+std::size_t resident_bytes(const std::string& path) {
+  std::ifstream maps("/proc/self/smaps");
+  std::string line;
+  bool is_inside = false;
+  std::size_t kibibytes = 0;
+  while (std::getline(maps, line)) {
+    // A mapping begins with its addresses and ends with its path; its lines begin with a name.
+    const bool is_head = line.find('-') < line.find(' ');
+    if (is_head) is_inside = line.ends_with(path);
+    if (is_inside && line.starts_with("Rss:")) kibibytes += std::stoul(line.substr(4));
+  }
+  return kibibytes * 1024;
+}
+
+TEST_CASE("files: a released part leaves the memory and can still be read", "[unit]") {
+  const TemporaryDirectory directory;
+  const std::string path = directory.file("vectors");
+  constexpr std::size_t kBytes = 4 << 20;
+  std::string content(kBytes, 'a');
+  for (std::size_t i = 0; i < kBytes; i += 1000) content[i] = static_cast<char>('b' + i % 17);
+  {
+    const auto file = *posix_file_system().create(path);
+    REQUIRE(file->append(as_bytes(content)).ok());
+    REQUIRE(file->close().ok());
+  }
+  const auto mapped = *posix_file_system().map(path);
+  const auto text = [&] {
+    return std::string(reinterpret_cast<const char*>(mapped->bytes().data()), kBytes);
+  };
+  REQUIRE(text() == content);
+  REQUIRE(resident_bytes(path) == kBytes);
+  // Not whole pages at either end.
+  mapped->release(mapped->bytes().subspan(100, kBytes - 200));
+  REQUIRE(resident_bytes(path) <= 16 << 10);
+  REQUIRE(text() == content);
+  mapped->release({});
+  mapped->release(mapped->bytes().first(10));
+  REQUIRE(text() == content);
 }
 
 TEST_CASE("files: errors name the path and the call and keep their kind", "[unit]") {

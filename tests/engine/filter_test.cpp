@@ -221,6 +221,23 @@ TEST_CASE("filter: has_id and has_vector ask about the point") {
   CHECK_FALSE(matches(must(HasVector{"image"}), PointFacts{PointId(7), {}}, "").value());
 }
 
+TEST_CASE("filter: sorted ids of has_id are found as unsorted ones, wherever it stands") {
+  const std::vector<PointId> with{PointId(9), PointId(7), PointId(3)};
+  const std::vector<PointId> without{PointId(9), PointId(8), PointId(3)};
+  for (const auto& ids : {with, without}) {
+    Filter plain;
+    plain.must = {SubFilter{{must(HasId{ids})}}, Nested{path("a"), {must(HasId{ids})}}};
+    plain.should = {HasId{ids}};
+    plain.must_not = {SubFilter{{must(HasId{{PointId(8), PointId(1)}})}}};
+    plain.min_should = MinShould{{HasId{ids}}, 1};
+    Filter sorted = plain;
+    sort_ids(sorted);
+    CHECK(std::get<HasId>(sorted.should.front()).is_sorted);
+    CHECK(satisfies(plain, R"({"a":[{}]})") == (ids == with));
+    CHECK(satisfies(sorted, R"({"a":[{}]})") == (ids == with));
+  }
+}
+
 TEST_CASE("filter: clauses combine; an empty should does not restrict") {
   const Condition yes = HasId{{PointId(7)}};
   const Condition no = HasId{};

@@ -49,11 +49,13 @@ class Opened {
   [[nodiscard]] std::string segments() const { return settings.storage.path + "/segments"; }
 
   config::Settings settings;
-  std::unique_ptr<Database> database;
 
  private:
   test::TemporaryDirectory directory_;
   metrics::Registry registry_;
+
+ public:
+  std::unique_ptr<Database> database;  // After what it uses until its end.
 };
 
 void upsert(Collection& collection, std::uint64_t id, std::vector<float> vector,
@@ -192,7 +194,7 @@ TEST_CASE("engine: a setting that changes during a reindex is kept") {
         "", std::vector<float>{normal(random), normal(random), normal(random), normal(random)});
   }
   REQUIRE(collection->write(std::move(operation), true).has_value());
-  REQUIRE(collection->start_reindex({"", std::nullopt, std::nullopt}).has_value());
+  REQUIRE(collection->start_reindex({"", std::nullopt, std::nullopt, std::nullopt}).has_value());
   REQUIRE(wait_for([&] {
     return opened.database->jobs().at(0).state == JobState::kRunning &&
            opened.database->jobs().at(0).total > 0;
@@ -286,7 +288,8 @@ TEST_CASE("engine: a database closes while a job is at work in one of its collec
             "", std::vector<float>{normal(random), normal(random), normal(random), normal(random)});
       }
       REQUIRE(collection->write(std::move(operation), true).has_value());
-      REQUIRE(collection->start_reindex({"", std::nullopt, std::nullopt}).has_value());
+      REQUIRE(
+          collection->start_reindex({"", std::nullopt, std::nullopt, std::nullopt}).has_value());
       REQUIRE(wait_for([&] { return opened.database->jobs().at(0).done > 100; }));
     }
     opened.database.reset();

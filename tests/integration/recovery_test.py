@@ -148,6 +148,56 @@ class Recovery(DaemonTest):
         self.assertGreater(answered, 0)
         self.assertEqual(self.answers(exact=True), exact)
 
+    def wait_for(self, condition, what, timeout_s=120):
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            self.assertLess(time.monotonic(), deadline, what)
+            time.sleep(0.01)
+
+    def test_a_reindex_goes_on_after_kill_9_and_keeps_what_is_finished(self):
+        self.client.call("PUT", "/collections/r", {
+            "vectors": {"size": DIM, "distance": "Euclid"},
+            "optimizers_config": {"indexing_threshold": 10}})
+        vectors, first = rows(1, 4600), 0
+        # Too different in size to be merged.
+        for count in (3000, 1200, 400):
+            self.client.upsert("r", list(range(first, first + count)),
+                               vectors[first:first + count].tolist())
+            first += count
+            self.wait_for(lambda: self.client.call("GET", "/collections/r")
+                          ["indexed_vectors_count"] == first, "the rows were not indexed")
+        old = set(self.segment_files())
+        self.assertEqual(len(old), 3)
+        self.client.call("POST", "/collections/r/reindex",
+                         {"hnsw_config": {"m": 48, "ef_construct": 2000}})
+        # The old file goes last.
+        self.wait_for(lambda: old - set(self.segment_files()), "no step of the reindex ended")
+        self.daemon.kill()
+        finished = set(self.segment_files()) - old
+        self.assertEqual(len(finished), 1, "the kill came too late to say anything")
+        stamp = next(iter(finished)).stat().st_mtime_ns
+
+        self.daemon.start()
+        self.client = self.daemon.client()
+        self.assertIn("going on with a reindex", self.daemon.log())
+        job = next(job for job in self.client.call("GET", "/jobs")["jobs"]
+                   if job["kind"] == "reindex")
+        self.client.wait_job(job["id"])
+        self.assertEqual(list((self.daemon.data / "segments").rglob("*.tmp")), [])
+        files = set(self.segment_files())
+        self.assertEqual(files & old, set(), "a segment with the old settings was left")
+        self.assertTrue(finished <= files, "a finished segment was built again")
+        self.assertEqual(next(iter(finished)).stat().st_mtime_ns, stamp)
+        config = self.client.call("GET", "/collections/r")["config"]["params"]["vectors"]
+        self.assertEqual(config["hnsw_config"]["ef_construct"], 2000)
+        for query in rows(2, 10):
+            found = [hit["id"] for hit in self.client.query("r", {
+                "query": query.tolist(), "limit": 10, "params": {"exact": True}})["points"]]
+            self.assertEqual(found, brute_force(vectors, query, 10))
+        self.restart()
+        self.assertNotIn("reindex", [job["kind"] for job in
+                                     self.client.call("GET", "/jobs")["jobs"]])
+
     def test_a_second_daemon_on_the_directory_is_refused_with_a_reason(self):
         process = subprocess.run(
             [TESSERAD, "--port", "0", "--data", str(self.daemon.data)],

@@ -74,6 +74,8 @@ TEST_CASE("segment file: what was saved is loaded, and saved again it is the sam
   REQUIRE(found.vectors == rows.vectors);
   REQUIRE(found.index == rows.index);
   REQUIRE(file->file_bytes() == files.contents("/s.seg").size());
+  file->release_vectors();
+  REQUIRE(rows_of(*file).vectors == rows.vectors);
   require_ok(save(found, files, "/again.seg"));
   REQUIRE(files.contents("/again.seg") == files.contents("/s.seg"));
 }
