@@ -29,6 +29,7 @@ std::uint64_t code_bytes(const index::IndexSpec& spec, std::uint64_t dim) {
     case index::CodeType::kNone:
       return 0;
     case index::CodeType::kSq8:
+    case index::CodeType::kAuto:
       return dim;
     case index::CodeType::kSq4:
       return dim / 2 + 1;

@@ -12,7 +12,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::uint32_t kFormat = 1;
-constexpr auto kLastCodeType = static_cast<index::CodeType>(5);
+constexpr auto kLastCodeType = index::CodeType::kAuto;
 constexpr std::uint32_t kHnswM = 16;
 constexpr std::uint32_t kHnswEfConstruct = 100;
 

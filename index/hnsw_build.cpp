@@ -350,10 +350,20 @@ Result<BuiltGraph> build_graph(const IndexSpec& spec, Metric metric, VectorSpan 
   const std::vector<std::uint32_t> row_of_node = rows_to_insert(next_equal, rows.row_count);
   TESSERA_RETURN_IF_ERROR(check_link_count(spec, row_of_node.size()));
   TESSERA_ASSIGN_OR_RETURN(built.codes, build_row_codes(spec, metric, rows, row_of_node, control));
+  // Coarse codes would link nodes to the wrong neighbours: they are for searching only.
+  IndexSpec fine_spec = spec;
+  fine_spec.codes = CodeType::kAuto;
+  std::unique_ptr<const RowCodes> fine_codes;
+  if (built.codes != nullptr && built.codes->type() != CodeType::kSq8) {
+    TESSERA_ASSIGN_OR_RETURN(fine_codes,
+                             build_row_codes(fine_spec, metric, rows, row_of_node, control));
+  }
+  const bool has_fine_codes = built.codes != nullptr && built.codes->type() == CodeType::kSq8;
   HnswGraph& graph = built.graph;
   std::vector<std::uint32_t> order;
   {
-    Inserter inserter(spec, metric, rows, built.codes.get(), row_of_node, control);
+    const RowCodes* const codes = has_fine_codes ? built.codes.get() : fine_codes.get();
+    Inserter inserter(spec, metric, rows, codes, row_of_node, control);
     TESSERA_RETURN_IF_ERROR(inserter.run());
     const GraphCopier copier(inserter.graph());
     graph = copier.copy();

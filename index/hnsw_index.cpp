@@ -63,13 +63,9 @@ class PrefixScorer final : public NodeScorer {
         query_(query) {}
 
   void score(std::span<const std::uint32_t> nodes, float* out) override {
-    for (std::size_t i = 0; i < nodes.size(); ++i) {
-      const float* const row = rows_.row(row_of_node_[nodes[i]]);
-      out[i] = distance(metric_, query_, row, prefix_dim_);
-      if (metric_ != Metric::kCosine) continue;
-      const float norm = std::sqrt(inner_product(row, row, prefix_dim_));
-      out[i] = norm > 0 ? out[i] / norm : 0;
-    }
+    ids_.resize(nodes.size());
+    for (std::size_t i = 0; i < nodes.size(); ++i) ids_[i] = row_of_node_[nodes[i]];
+    prefix_distances_at(metric_, query_, {rows_.data, rows_.dim, prefix_dim_}, ids_, out);
   }
 
  private:
@@ -78,6 +74,7 @@ class PrefixScorer final : public NodeScorer {
   const std::span<const std::uint32_t> row_of_node_;
   const std::size_t prefix_dim_;
   const float* const query_;
+  std::vector<std::uint32_t> ids_;
 };
 
 std::size_t oversampled(std::size_t k, double factor) {
@@ -146,7 +143,9 @@ Status HnswIndex::search_nodes(const float* query, const SearchOptions& options,
   if (is_exact || (!options.rescore && uses_codes)) {
     for (const NodeHit& hit : found) ranked.push_back({hit.distance, graph_.rows[hit.node]});
   } else {
-    rerank(query, found.first(std::min(found.size(), candidate_count)), ranked);
+    const auto candidates = found.first(std::min(found.size(), candidate_count));
+    rerank(query, candidates, ranked);
+    stats.reranked_count += candidates.size();
   }
   expand_equal_rows(graph_, ranked, filter, k, hits);
   return {};

@@ -10,6 +10,7 @@
 #include "index/grid_codes.h"
 #include "index/kernels.h"
 #include "index/nearest_rows.h"
+#include "index/product_codes.h"
 #include "index/row_sample.h"
 
 namespace tessera::index {
@@ -102,7 +103,7 @@ RowCodesResult build_row_codes(const IndexSpec& spec, Metric metric, VectorSpan 
     case CodeType::kBinary:
       return build_binary_codes(spec, metric, rows, row_ids, control);
     case CodeType::kPq:
-      return Status(Code::kUnimplemented, "codes: pq codes in a graph");
+      return build_product_codes(spec, metric, rows, row_ids, control);
     case CodeType::kAuto:
       break;
   }
@@ -139,8 +140,9 @@ RowCodesResult load_row_codes(Metric metric, std::size_t row_count, std::size_t 
       return load_grid_codes(kSmallGridLevels, metric, row_count, dim, bytes);
     case CodeType::kBinary:
       return load_binary_codes(metric, row_count, dim, bytes);
-    case CodeType::kNone:
     case CodeType::kPq:
+      return load_product_codes(metric, row_count, dim, bytes);
+    case CodeType::kNone:
     case CodeType::kAuto:
       break;
   }

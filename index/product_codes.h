@@ -1,0 +1,56 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "index/row_codes.h"
+
+namespace tessera::index {
+
+/// Product quantisation (Jégou et al., 2011) of whole rows: a byte for each segment of the row says
+/// which of 256 words is nearest to it. A query makes a table of its distances to all words.
+/// Thread rule: immutable.
+class ProductCodes final : public RowCodes {
+ public:
+  static constexpr std::size_t kWordCount = 256;
+
+  /// `words`: segment_count x kWordCount x (dim / segment_count); `codes`: segment_count bytes a
+  /// row.
+  ProductCodes(Metric metric, std::size_t segment_count, std::vector<float> words,
+               std::vector<std::uint8_t> codes);
+
+  [[nodiscard]] CodeType type() const override { return CodeType::kPq; }
+  [[nodiscard]] std::size_t row_count() const override { return codes_.size() / segment_count_; }
+  bool prepare(const float* query, CodeQuery& prepared) const override;
+  void prepare_row(std::uint32_t row, CodeQuery& prepared) const override;
+  void distances_at(CodeQuery& query, std::span<const std::uint32_t> rows,
+                    float* out) const override;
+  [[nodiscard]] std::size_t candidate_count(std::size_t k) const override;
+  [[nodiscard]] std::uint64_t hash(std::uint32_t row) const override;
+  [[nodiscard]] std::unique_ptr<const RowCodes> reordered(
+      std::span<const std::uint32_t> order) const override;
+  Status save(ByteSink& sink) const override;
+  [[nodiscard]] std::size_t memory_bytes() const override;
+
+ private:
+  [[nodiscard]] const float* word(std::size_t segment, std::size_t index) const {
+    return words_.data() + (segment * kWordCount + index) * segment_dim_;
+  }
+
+  const Metric metric_;
+  const std::size_t segment_count_;
+  const std::vector<float> words_;
+  const std::size_t segment_dim_;
+  const std::vector<std::uint8_t> codes_;
+};
+
+/// spec.pq_segment_count segments, or about dim / 4.
+RowCodesResult build_product_codes(const IndexSpec& spec, Metric metric, VectorSpan rows,
+                                   std::span<const std::uint32_t> row_ids,
+                                   const BuildControl& control);
+
+/// What ProductCodes::save wrote.
+RowCodesResult load_product_codes(Metric metric, std::size_t row_count, std::size_t dim,
+                                  std::span<const std::byte>& bytes);
+
+}  // namespace tessera::index
