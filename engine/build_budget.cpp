@@ -62,9 +62,14 @@ std::uint64_t row_bytes(const index::IndexSpec& spec, std::uint64_t dim) {
   return dim * sizeof(float) + kExtra;
 }
 
-/// Twice: the structure that is built and the compact one that is kept.
+/// Twice: the structure that is built and the compact one that is kept. Graphs with coarse codes are
+/// linked over 8-bit ones.
 std::uint64_t build_row_bytes(const index::IndexSpec& spec, std::uint64_t dim) {
-  return 2 * row_bytes(spec, dim) + kRowBookBytes;
+  const bool has_coarse_codes =
+      spec.type == index::IndexType::kHnsw &&
+      (spec.codes == index::CodeType::kSq4 || spec.codes == index::CodeType::kBinary ||
+       spec.codes == index::CodeType::kPq);
+  return 2 * row_bytes(spec, dim) + (has_coarse_codes ? dim : 0) + kRowBookBytes;
 }
 
 }  // namespace

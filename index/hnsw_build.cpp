@@ -4,22 +4,21 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <numeric>
 #include <random>
+#include <span>
 #include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
-#include <faiss/impl/AuxIndexStructures.h>
-#include <faiss/impl/DistanceComputer.h>
-#include <faiss/impl/HNSW.h>
-#include <omp.h>
-
 #include "base/log.h"
 #include "index/equal_rows.h"
 #include "index/guarded_call.h"
 #include "index/hnsw_connect.h"
-#include "index/kernel_table.h"
+#include "index/link_table.h"
+#include "index/node_comparer.h"
+#include "index/node_inserter.h"
 
 namespace tessera::index {
 namespace {
@@ -51,105 +50,29 @@ Status check_link_count(const IndexSpec& spec, std::size_t node_count) {
                                       " links each are more than one graph holds"};
 }
 
-/// FAISS's extension point for distances, over the rows that are graph nodes.
-class NodeDistance : public faiss::DistanceComputer {
+/// Inserts all nodes into a table of links. Thread rule: run() is called once; its workers share
+/// the table and the atomics below.
+class GraphInserter {
  public:
-  /// The node that is to be inserted becomes the query.
-  virtual void set_node(std::uint32_t node) = 0;
-  /// FAISS only reads what set_node has set.
-  void set_query(const float* /*query*/) override {}
-};
-
-class RowDistance final : public NodeDistance {
- public:
-  RowDistance(Metric metric, VectorSpan rows, const std::vector<std::uint32_t>& row_of_node)
-      : pair_(kernels().of(metric).pair), rows_(rows), row_of_node_(row_of_node) {}
-
-  void set_node(std::uint32_t node) override { query_ = row(node); }
-  float operator()(idx_t node) override { return pair_(query_, row(node), rows_.dim); }
-  float symmetric_dis(idx_t a, idx_t b) override { return pair_(row(a), row(b), rows_.dim); }
-
- private:
-  [[nodiscard]] const float* row(idx_t node) const {
-    return rows_.row(row_of_node_[static_cast<std::size_t>(node)]);
-  }
-
-  float (*const pair_)(const float*, const float*, std::size_t);
-  const VectorSpan rows_;
-  const std::vector<std::uint32_t>& row_of_node_;
-  const float* query_ = nullptr;
-};
-
-class CodeDistance final : public NodeDistance {
- public:
-  explicit CodeDistance(const RowCodes& codes) : codes_(codes) {}
-
-  void set_node(std::uint32_t node) override { codes_.prepare_row(node, query_); }
-  float operator()(idx_t node) override { return distance(query_, node); }
-  /// FAISS compares one `b` with many `a` in turn.
-  float symmetric_dis(idx_t a, idx_t b) override {
-    if (b != other_) {
-      codes_.prepare_row(static_cast<std::uint32_t>(b), other_query_);
-      other_ = b;
-    }
-    return distance(other_query_, a);
-  }
-
- private:
-  float distance(CodeQuery& query, idx_t node) const {
-    const auto id = static_cast<std::uint32_t>(node);
-    float result = 0;
-    codes_.distances_at(query, {&id, 1}, &result);
-    return result;
-  }
-
-  const RowCodes& codes_;
-  CodeQuery query_;
-  CodeQuery other_query_;
-  idx_t other_ = -1;
-};
-
-/// The locks FAISS wants, one a node.
-class NodeLocks {
- public:
-  explicit NodeLocks(std::size_t count) : locks_(count) {
-    for (omp_lock_t& lock : locks_) omp_init_lock(&lock);
-  }
-  ~NodeLocks() {
-    for (omp_lock_t& lock : locks_) omp_destroy_lock(&lock);
-  }
-  NodeLocks(const NodeLocks&) = delete;
-  NodeLocks& operator=(const NodeLocks&) = delete;
-  std::vector<omp_lock_t>& get() { return locks_; }
-
- private:
-  std::vector<omp_lock_t> locks_;
-};
-
-/// Inserts all nodes into a faiss::HNSW. Thread rule: run() is called once; its workers share the
-/// graph under FAISS's locks and the atomics below.
-class Inserter {
- public:
-  Inserter(const IndexSpec& spec, Metric metric, VectorSpan rows, const RowCodes* codes,
-           const std::vector<std::uint32_t>& row_of_node, const BuildControl& control)
-      : metric_(metric),
-        rows_(rows),
-        codes_(codes),
-        row_of_node_(row_of_node),
+  /// Borrowed. `done_count`: rows that need no insertion.
+  GraphInserter(const IndexSpec& spec, LinkTable& links, const NodeComparer& comparer,
+                std::size_t done_count, const BuildControl& control)
+      : ef_construct_(spec.ef_construct),
+        links_(links),
+        comparer_(comparer),
         control_(control),
-        progress_step_(std::max<std::size_t>(1, rows.row_count / kProgressCalls)),
-        locks_(row_of_node.size()),
-        hnsw_(static_cast<int>(spec.m)) {
-    hnsw_.efConstruction = static_cast<int>(spec.ef_construct);
-    hnsw_.rng = faiss::RandomGenerator(static_cast<std::int64_t>(spec.seed));
-    hnsw_.prepare_level_tab(row_of_node.size());
+        row_count_(done_count + links.node_count()),
+        progress_step_(std::max<std::size_t>(1, row_count_ / kProgressCalls)),
+        done_(done_count) {
     order_nodes(spec.seed);
   }
 
+  /// The node from which every walk starts.
+  [[nodiscard]] std::uint32_t entry() const { return order_.front(); }
+
   Status run() {
     next_ = std::min(kFirstInserts, order_.size());
-    done_ = rows_.row_count - order_.size();
-    run_worker([this](Worker& worker) { return insert(worker, 0, next_); });
+    run_worker([this](NodeInserter& inserter) { return insert(inserter, 0, next_); });
     std::vector<std::jthread> helpers;
     const std::size_t turn_count = (order_.size() - next_) / kInsertsPerTurn;
     for (std::size_t i = 1; i < std::min<std::size_t>(control_.thread_count, turn_count); ++i) {
@@ -161,40 +84,24 @@ class Inserter {
     return failure_;
   }
 
-  [[nodiscard]] const faiss::HNSW& graph() const { return hnsw_; }
-
  private:
   /// Highest levels first, so that every walk down meets finished levels; shuffled within a level
   /// because neighbours in the data set should not be inserted at the same time.
   void order_nodes(std::uint64_t seed) {
-    order_.resize(row_of_node_.size());
-    for (std::size_t i = 0; i < order_.size(); ++i) order_[i] = static_cast<int>(i);
+    order_.resize(links_.node_count());
+    std::iota(order_.begin(), order_.end(), 0U);
     std::mt19937_64 random(seed);
     for (std::size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[random() % i]);
-    std::stable_sort(order_.begin(), order_.end(),
-                     [this](int a, int b) { return level_of(a) > level_of(b); });
-  }
-
-  [[nodiscard]] int level_of(int node) const {
-    return hnsw_.levels[static_cast<std::size_t>(node)] - 1;
-  }
-
-  /// What one thread needs to insert.
-  struct Worker {
-    std::unique_ptr<NodeDistance> distance;
-    faiss::VisitedTable visited;
-  };
-
-  [[nodiscard]] std::unique_ptr<NodeDistance> make_distance() const {
-    if (codes_ != nullptr) return std::make_unique<CodeDistance>(*codes_);
-    return std::make_unique<RowDistance>(metric_, rows_, row_of_node_);
+    std::stable_sort(order_.begin(), order_.end(), [this](std::uint32_t a, std::uint32_t b) {
+      return links_.top_level(a) > links_.top_level(b);
+    });
   }
 
   template <class Function>
   void run_worker(Function&& function) {
     const Status status = guarded_call("hnsw insert", [&]() -> Status {
-      Worker worker{make_distance(), faiss::VisitedTable(static_cast<int>(order_.size()))};
-      return function(worker);
+      NodeInserter inserter(links_, comparer_, ef_construct_, entry());
+      return function(inserter);
     });
     if (status.ok()) return;
     const std::lock_guard lock(failure_mutex_);
@@ -203,25 +110,21 @@ class Inserter {
   }
 
   void insert_rest() {
-    run_worker([this](Worker& worker) -> Status {
+    run_worker([this](NodeInserter& inserter) -> Status {
       while (!has_failed_) {
         const std::size_t begin = next_.fetch_add(kInsertsPerTurn);
         if (begin >= order_.size()) break;
         TESSERA_RETURN_IF_ERROR(
-            insert(worker, begin, std::min(begin + kInsertsPerTurn, order_.size())));
+            insert(inserter, begin, std::min(begin + kInsertsPerTurn, order_.size())));
       }
       return {};
     });
   }
 
   /// Inserts order_[begin .. end).
-  Status insert(Worker& worker, std::size_t begin, std::size_t end) {
+  Status insert(NodeInserter& inserter, std::size_t begin, std::size_t end) {
     if (control_.cancel != nullptr) TESSERA_RETURN_IF_ERROR(control_.cancel->check());
-    for (std::size_t i = begin; i < end; ++i) {
-      const int node = order_[i];
-      worker.distance->set_node(static_cast<std::uint32_t>(node));
-      hnsw_.add_with_locks(*worker.distance, level_of(node), node, locks_.get(), worker.visited);
-    }
+    for (std::size_t i = begin; i < end; ++i) inserter.insert(order_[i]);
     report_progress(end - begin);
     return {};
   }
@@ -229,98 +132,90 @@ class Inserter {
   void report_progress(std::size_t inserted) {
     const std::size_t done = done_.fetch_add(inserted) + inserted;
     const bool is_step = done / progress_step_ != (done - inserted) / progress_step_;
-    if (control_.progress && is_step) control_.progress(done, rows_.row_count);
+    if (control_.progress && is_step) control_.progress(done, row_count_);
   }
 
-  const Metric metric_;
-  const VectorSpan rows_;
-  const RowCodes* codes_;  ///< Null: rows are compared.
-  const std::vector<std::uint32_t>& row_of_node_;
+  const std::size_t ef_construct_;
+  LinkTable& links_;
+  const NodeComparer& comparer_;
   const BuildControl& control_;
+  const std::size_t row_count_;
   const std::size_t progress_step_;
-  NodeLocks locks_;
-  faiss::HNSW hnsw_;
-  std::vector<int> order_;
+  std::vector<std::uint32_t> order_;
   std::atomic<std::size_t> next_ = 0;
-  std::atomic<std::size_t> done_ = 0;
+  std::atomic<std::size_t> done_;
   std::atomic<bool> has_failed_ = false;
   std::mutex failure_mutex_;
   Status failure_;
 };
 
-/// Copies FAISS's tables, which have room for every possible link, into the compact form, with the
+/// Copies a table of links, which has room for every possible link, into the compact form, with the
 /// nodes renumbered as invariant 3 of HnswGraph wants them.
 class GraphCopier {
  public:
-  explicit GraphCopier(const faiss::HNSW& source) : source_(source) { number_nodes(); }
+  /// `source` is borrowed. `entry`: a node of the highest level.
+  GraphCopier(const LinkTable& source, std::uint32_t entry)
+      : source_(source), entry_(entry), links_(source.room(0)) {
+    number_nodes();
+  }
 
-  /// New number -> node of FAISS's graph.
+  /// New number -> node of the table.
   [[nodiscard]] const std::vector<std::uint32_t>& order() const { return order_; }
 
   /// All but rows and next_equal.
-  HnswGraph copy() const {
+  HnswGraph copy() {
     HnswGraph graph;
-    for (int level = 0; level <= source_.max_level; ++level) {
+    for (std::uint32_t level = 0; level <= source_.top_level(entry_); ++level) {
       graph.levels.push_back(copy_level(level));
     }
     return graph;
   }
 
  private:
-  [[nodiscard]] std::size_t node_count() const { return source_.levels.size(); }
+  std::span<const std::uint32_t> links_of(std::uint32_t node, std::uint32_t level) {
+    return {links_.data(), source_.read(node, level, links_.data())};
+  }
 
   /// Breadth first from the entry along the lowest level, then higher levels first.
   void number_nodes() {
-    std::vector<bool> is_numbered(node_count(), false);
+    const std::size_t node_count = source_.node_count();
+    std::vector<bool> is_numbered(node_count, false);
     const auto number = [&](std::uint32_t node) {
       if (is_numbered[node]) return;
       is_numbered[node] = true;
       order_.push_back(node);
     };
-    order_.reserve(node_count());
-    number(static_cast<std::uint32_t>(source_.entry_point));
+    order_.reserve(node_count);
+    number(entry_);
     std::uint32_t next_start = 0;
-    for (std::size_t done = 0; done < node_count(); ++done) {
+    for (std::size_t done = 0; done < node_count; ++done) {
       while (done == order_.size()) number(next_start++);
-      for_each_link(order_[done], 0, number);
+      for (const std::uint32_t link : links_of(order_[done], 0)) number(link);
     }
     std::stable_sort(order_.begin(), order_.end(), [this](std::uint32_t a, std::uint32_t b) {
-      return source_.levels[a] > source_.levels[b];
+      return source_.top_level(a) > source_.top_level(b);
     });
-    number_.resize(node_count());
+    number_.resize(node_count);
     for (std::uint32_t i = 0; i < order_.size(); ++i) number_[order_[i]] = i;
   }
 
-  template <class Function>
-  void for_each_link(std::uint32_t node, int level, Function&& function) const {
-    std::size_t begin = 0, end = 0;
-    source_.neighbor_range(node, level, &begin, &end);
-    for (std::size_t i = begin; i < end && source_.neighbors[i] >= 0; ++i) {
-      function(static_cast<std::uint32_t>(source_.neighbors[i]));
-    }
-  }
-
-  GraphLevel copy_level(int level_number) const {
+  GraphLevel copy_level(std::uint32_t level_number) {
     GraphLevel level;
     level.offsets.push_back(0);
     for (const std::uint32_t node : order_) {
-      if (source_.levels[node] <= level_number) break;
-      const auto first = static_cast<std::ptrdiff_t>(level.links.size());
-      // Concurrent insertion leaves repetitions behind.
-      for_each_link(node, level_number, [&](std::uint32_t link) {
-        const std::uint32_t number = number_[link];
-        if (std::find(level.links.begin() + first, level.links.end(), number) ==
-            level.links.end()) {
-          level.links.push_back(number);
-        }
-      });
+      if (source_.top_level(node) < level_number) break;
+      for (const std::uint32_t link : links_of(node, level_number)) {
+        level.links.push_back(number_[link]);
+      }
       level.offsets.push_back(static_cast<std::uint32_t>(level.links.size()));
     }
     level.links.shrink_to_fit();
     return level;
   }
 
-  const faiss::HNSW& source_;
+  const LinkTable& source_;
+  const std::uint32_t entry_;
+  std::vector<std::uint32_t> links_;  ///< Scratch of links_of().
   std::vector<std::uint32_t> order_;
   std::vector<std::uint32_t> number_;
 };
@@ -337,6 +232,13 @@ std::vector<std::uint32_t> rows_to_insert(const std::vector<std::uint32_t>& next
     if (!is_chained[row]) rows.push_back(row);
   }
   return rows;
+}
+
+std::unique_ptr<const NodeComparer> make_comparer(Metric metric, VectorSpan rows,
+                                                  const std::vector<std::uint32_t>& row_of_node,
+                                                  const RowCodes* codes) {
+  if (codes != nullptr) return std::make_unique<const CodeComparer>(*codes);
+  return std::make_unique<const RowComparer>(metric, rows, row_of_node);
 }
 
 }  // namespace
@@ -363,9 +265,12 @@ Result<BuiltGraph> build_graph(const IndexSpec& spec, Metric metric, VectorSpan 
   std::vector<std::uint32_t> order;
   {
     const RowCodes* const codes = has_fine_codes ? built.codes.get() : fine_codes.get();
-    Inserter inserter(spec, metric, rows, codes, row_of_node, control);
+    const std::unique_ptr<const NodeComparer> comparer =
+        make_comparer(metric, rows, row_of_node, codes);
+    LinkTable links(row_of_node.size(), spec.m, spec.seed);
+    GraphInserter inserter(spec, links, *comparer, rows.row_count - row_of_node.size(), control);
     TESSERA_RETURN_IF_ERROR(inserter.run());
-    const GraphCopier copier(inserter.graph());
+    GraphCopier copier(links, inserter.entry());
     graph = copier.copy();
     order = copier.order();
   }

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "index/ann_index.h"
+#include "index/kernel_table.h"
+#include "index/row_codes.h"
+
+namespace tessera::index {
+
+/// A node that others are compared with. Reused, so that none allocates. Thread rule: confined.
+struct NodeQuery {
+  const float* row = nullptr;
+  CodeQuery code;
+  std::vector<std::uint32_t> row_ids;  ///< Scratch of distances().
+};
+
+/// Distances between the nodes of a graph that is being built. Thread rule: any thread.
+class NodeComparer {
+ public:
+  virtual ~NodeComparer() = default;
+  virtual void prepare(std::uint32_t node, NodeQuery& query) const = 0;
+  /// out[i]: how far nodes[i] is from the node that prepare() was given; never NaN.
+  virtual void distances(NodeQuery& query, std::span<const std::uint32_t> nodes,
+                         float* out) const = 0;
+};
+
+/// By the rows themselves.
+class RowComparer final : public NodeComparer {
+ public:
+  /// `row_of_node` is borrowed.
+  RowComparer(Metric metric, VectorSpan rows, std::span<const std::uint32_t> row_of_node)
+      : kernels_(kernels().of(metric)), rows_(rows), row_of_node_(row_of_node) {}
+
+  void prepare(std::uint32_t node, NodeQuery& query) const override {
+    query.row = rows_.row(row_of_node_[node]);
+  }
+
+  void distances(NodeQuery& query, std::span<const std::uint32_t> nodes,
+                 float* out) const override {
+    std::vector<std::uint32_t>& ids = query.row_ids;
+    if (ids.size() < nodes.size()) ids.resize(nodes.size());
+    for (std::size_t i = 0; i < nodes.size(); ++i) ids[i] = row_of_node_[nodes[i]];
+    kernels_.rows_at(query.row, rows_.data, ids.data(), nodes.size(), rows_.dim, out);
+  }
+
+ private:
+  const MetricKernels& kernels_;
+  const VectorSpan rows_;
+  const std::span<const std::uint32_t> row_of_node_;
+};
+
+/// By codes in the order of the nodes.
+class CodeComparer final : public NodeComparer {
+ public:
+  /// `codes` is borrowed.
+  explicit CodeComparer(const RowCodes& codes) : codes_(codes) {}
+
+  void prepare(std::uint32_t node, NodeQuery& query) const override {
+    codes_.prepare_row(node, query.code);
+  }
+
+  void distances(NodeQuery& query, std::span<const std::uint32_t> nodes,
+                 float* out) const override {
+    codes_.distances_at(query.code, nodes, out);
+  }
+
+ private:
+  const RowCodes& codes_;
+};
+
+}  // namespace tessera::index
