@@ -201,15 +201,21 @@ class GraphCopier {
 
   GraphLevel copy_level(std::uint32_t level_number) {
     GraphLevel level;
-    level.offsets.push_back(0);
+    std::size_t node_count = 0, link_count = 0;
     for (const std::uint32_t node : order_) {
       if (source_.top_level(node) < level_number) break;
+      ++node_count;
+      link_count += links_of(node, level_number).size();
+    }
+    level.offsets.reserve(node_count + 1);
+    level.links.reserve(link_count);
+    level.offsets.push_back(0);
+    for (const std::uint32_t node : std::span(order_).first(node_count)) {
       for (const std::uint32_t link : links_of(node, level_number)) {
         level.links.push_back(number_[link]);
       }
       level.offsets.push_back(static_cast<std::uint32_t>(level.links.size()));
     }
-    level.links.shrink_to_fit();
     return level;
   }
 

@@ -79,8 +79,9 @@ class Reader {
   explicit Reader(std::span<const std::byte>& bytes) : bytes_(bytes) {}
 
   /// `count` values; kCorrupt when fewer bytes are left, before anything is allocated.
-  template <class Value>
-  Status read(const std::string& field, std::uint64_t count, std::vector<Value>& values) {
+  template <class Vector>
+  Status read(const std::string& field, std::uint64_t count, Vector& values) {
+    using Value = typename Vector::value_type;
     static_assert(std::is_trivially_copyable_v<Value>);
     if (count > bytes_.size() / sizeof(Value)) {
       return corrupt(field, "needs " + std::to_string(count) + " values of " +
@@ -196,7 +197,7 @@ class GraphLoader {
   Status read_degrees(std::size_t index, const LevelHeader& header) {
     std::vector<std::uint32_t> degrees;
     TESSERA_RETURN_IF_ERROR(reader_.read(field_of(index, "degrees"), header.node_count, degrees));
-    std::vector<std::uint32_t>& offsets = graph_.levels[index].offsets;
+    HugeVector<std::uint32_t>& offsets = graph_.levels[index].offsets;
     offsets.resize(degrees.size() + 1);
     std::uint64_t sum = 0;
     for (std::size_t node = 0; node < degrees.size(); ++node) {

@@ -3,9 +3,9 @@
 namespace tessera::index {
 namespace {
 
-template <class Value>
-std::size_t bytes_of(const std::vector<Value>& values) {
-  return values.capacity() * sizeof(Value);
+template <class Vector>
+std::size_t bytes_of(const Vector& values) {
+  return values.capacity() * sizeof(values[0]);
 }
 
 }  // namespace

@@ -7,13 +7,14 @@
 #include <vector>
 
 #include "index/ann_index.h"
+#include "index/huge_pages.h"
 
 namespace tessera::index {
 
 /// One level of the hierarchy: the nodes 0 .. node_count() - 1 and their links.
 struct GraphLevel {
-  std::vector<std::uint32_t> offsets;  ///< Node i links to links[offsets[i] .. offsets[i + 1]).
-  std::vector<std::uint32_t> links;
+  HugeVector<std::uint32_t> offsets;  ///< Node i links to links[offsets[i] .. offsets[i + 1]).
+  HugeVector<std::uint32_t> links;
 
   [[nodiscard]] std::size_t node_count() const { return offsets.empty() ? 0 : offsets.size() - 1; }
   [[nodiscard]] std::span<const std::uint32_t> links_of(std::uint32_t node) const {

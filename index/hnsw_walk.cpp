@@ -104,6 +104,7 @@ class Walk {
       std::push_heap(scratch_.detours.begin(), scratch_.detours.end(), is_farther);
     } else {
       scratch_.beam.offer(hit.distance, hit.node);
+      __builtin_prefetch(graph_.levels.front().offsets.data() + hit.node);
     }
   }
 
