@@ -62,8 +62,8 @@ std::uint64_t row_bytes(const index::IndexSpec& spec, std::uint64_t dim) {
   return dim * sizeof(float) + kExtra;
 }
 
-/// Twice: the structure that is built and the compact one that is kept. Graphs with coarse codes are
-/// linked over 8-bit ones.
+/// Twice: the structure that is built and the compact one that is kept. Graphs with coarse codes
+/// are linked over 8-bit ones.
 std::uint64_t build_row_bytes(const index::IndexSpec& spec, std::uint64_t dim) {
   const bool has_coarse_codes =
       spec.type == index::IndexType::kHnsw &&

@@ -28,8 +28,10 @@ float* allocate_rows(std::size_t float_count) {
 
 }  // namespace
 
-GrowingSegment::GrowingSegment(std::uint64_t number, std::size_t dim, std::uint32_t row_capacity)
+GrowingSegment::GrowingSegment(std::uint64_t number, Metric metric, std::size_t dim,
+                               std::uint32_t row_capacity)
     : Segment(number, dim, row_capacity),
+      has_codes_(index::BoundCodes::are_useful(metric, dim)),
       row_capacity_(row_capacity),
       chunk_row_count_(chunk_row_count_for(dim)),
       chunks_((row_capacity + chunk_row_count_ - 1) / chunk_row_count_) {}
@@ -43,11 +45,13 @@ std::uint32_t GrowingSegment::append(std::uint32_t slot, std::uint64_t version,
     chunk.vectors.reset(allocate_rows(std::size_t{chunk_row_count_} * dim()));
     chunk.slots = std::make_unique<std::uint32_t[]>(chunk_row_count_);
     chunk.versions = std::make_unique<std::uint64_t[]>(chunk_row_count_);
+    if (has_codes_) chunk.codes = std::make_unique<index::BoundCodes>(dim(), chunk_row_count_);
   }
   const std::uint32_t offset = row % chunk_row_count_;
   std::memcpy(chunk.vectors.get() + offset * dim(), vector, dim() * sizeof(float));
   chunk.slots[offset] = slot;
   chunk.versions[offset] = version;
+  if (has_codes_) chunk.codes->set(offset, vector);
   // A reader that sees the new count sees the row and its chunk.
   row_count_.store(row + 1, std::memory_order_release);
   return row;
@@ -57,8 +61,13 @@ RowBlock GrowingSegment::block_at(std::uint32_t row) const {
   const Chunk& chunk = chunks_[row / chunk_row_count_];
   const std::uint32_t offset = row % chunk_row_count_;
   const std::uint32_t rows = std::min(chunk_row_count_ - offset, row_count() - row);
-  return {chunk.vectors.get() + offset * dim(), chunk.slots.get() + offset,
-          chunk.versions.get() + offset, row, rows};
+  return {chunk.vectors.get() + offset * dim(),
+          chunk.slots.get() + offset,
+          chunk.versions.get() + offset,
+          row,
+          rows,
+          chunk.codes.get(),
+          offset};
 }
 
 SealedSegment::SealedSegment(std::unique_ptr<const storage::SegmentFile> file,
@@ -90,8 +99,13 @@ Result<std::shared_ptr<SealedSegment>> SealedSegment::open(const std::string& pa
 }
 
 RowBlock SealedSegment::block_at(std::uint32_t row) const {
-  return {file_->vectors() + std::size_t{row} * dim(), file_->slots().data() + row,
-          file_->versions().data() + row, row, row_count() - row};
+  return {file_->vectors() + std::size_t{row} * dim(),
+          file_->slots().data() + row,
+          file_->versions().data() + row,
+          row,
+          row_count() - row,
+          nullptr,
+          0};
 }
 
 }  // namespace tessera::engine

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "index/ann_index.h"
+#include "index/bound_codes.h"
 #include "index/kernels.h"
 #include "storage/segment_file.h"
 
@@ -43,6 +44,8 @@ struct RowBlock {
   const std::uint64_t* versions = nullptr;
   std::uint32_t first_row = 0;
   std::uint32_t row_count = 0;
+  const index::BoundCodes* codes = nullptr;  ///< Of the rows from first_code on; null for none.
+  std::size_t first_code = 0;
 };
 
 /// Rows of one named vector, in the order they were written. A row is a slot, the operation that
@@ -77,11 +80,12 @@ class Segment {
   DeadRows dead_;
 };
 
-/// Fresh rows, searched exactly. Appended by one writer while any number of readers scan; a reader
-/// sees the rows below the row_count() that it loaded.
+/// Fresh rows, searched exactly, with codes that tell which need not be read. Appended by one
+/// writer while any number of readers scan; a reader sees the rows below the row_count() that it
+/// loaded.
 class GrowingSegment final : public Segment {
  public:
-  GrowingSegment(std::uint64_t number, std::size_t dim, std::uint32_t row_capacity);
+  GrowingSegment(std::uint64_t number, Metric metric, std::size_t dim, std::uint32_t row_capacity);
 
   /// Requires row_count() < capacity. Returns the row. Writer only.
   std::uint32_t append(std::uint32_t slot, std::uint64_t version, const float* vector);
@@ -100,7 +104,9 @@ class GrowingSegment final : public Segment {
     std::unique_ptr<float[], AlignedFree> vectors;
     std::unique_ptr<std::uint32_t[]> slots;
     std::unique_ptr<std::uint64_t[]> versions;
+    std::unique_ptr<index::BoundCodes> codes;
   };
+  const bool has_codes_;
   const std::uint32_t row_capacity_;
   const std::uint32_t chunk_row_count_;
   std::vector<Chunk>

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "engine/slot_table.h"
@@ -27,6 +28,11 @@ class TopK {
   /// A row at this distance or farther cannot enter unless it wins a tie.
   [[nodiscard]] bool worth_offering(float distance) const {
     return heap_.size() < k_ || distance <= heap_.front().distance;
+  }
+  /// Beyond this distance nothing is worth offering.
+  [[nodiscard]] float bound() const {
+    return heap_.size() < k_ || k_ == 0 ? std::numeric_limits<float>::infinity()
+                                        : heap_.front().distance;
   }
   [[nodiscard]] bool before(const SlotHit& a, const SlotHit& b) const {
     if (a.distance != b.distance) return a.distance < b.distance;

@@ -65,7 +65,8 @@ std::uint32_t VectorField::growing_capacity() const {
 
 std::shared_ptr<GrowingSegment> VectorField::make_growing() {
   growing_since_ = Clock::now();
-  return std::make_shared<GrowingSegment>(next_segment_++, identity_.dim, growing_capacity());
+  return std::make_shared<GrowingSegment>(next_segment_++, identity_.metric, identity_.dim,
+                                          growing_capacity());
 }
 
 VectorField::Location VectorField::location_of(std::uint32_t slot) const {

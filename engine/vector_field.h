@@ -191,12 +191,16 @@ class VectorField {
   void publish(const BuildPlan& plan, const GatheredRows& rows,
                const std::shared_ptr<SealedSegment>& sealed);
 
+  /// `may_skip`: the caller searches again when hits are fewer than k.
   Status search_segments(const FieldView& view, const FieldSearch& search,
-                         std::vector<SlotHit>& hits, FieldSearchStats& stats) const;
+                         std::vector<SlotHit>& hits, bool may_skip, FieldSearchStats& stats) const;
   Status search_sealed(const SealedSegment& segment, const FieldSearch& search, class TopK& top,
                        SegmentPlan& plan) const;
   Status scan(const Segment& segment, const FieldSearch& search, class TopK& top,
               SegmentPlan& plan) const;
+  /// As scan(), by codes: rows that are farther than `limit` or than the k best are not read.
+  Status scan_fresh(const GrowingSegment& segment, const FieldSearch& search, float limit,
+                    class TopK& top, SegmentPlan& plan) const;
   Result<bool> scan_matches(const FieldView& view, const FieldSearch& search, class TopK& top,
                             FieldSearchStats& stats) const;
   bool look_up(const FieldView& view, std::span<const std::uint32_t> slots,

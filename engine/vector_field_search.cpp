@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <limits>
 
 #include "engine/prefix_scan.h"
 #include "engine/segment_plan.h"
@@ -223,7 +224,8 @@ Result<bool> VectorField::scan_matches(const FieldView& view, const FieldSearch&
 }
 
 Status VectorField::search_segments(const FieldView& view, const FieldSearch& search,
-                                    std::vector<SlotHit>& hits, FieldSearchStats& stats) const {
+                                    std::vector<SlotHit>& hits, bool may_skip,
+                                    FieldSearchStats& stats) const {
   const auto finish = [&](const SegmentPlan& plan) {
     ++stats.segment_count;
     stats.visited_count += plan.visited_count;
@@ -243,14 +245,18 @@ Status VectorField::search_segments(const FieldView& view, const FieldSearch& se
 
   // Fresh rows after sealed ones (invariant 2): a slot found in both has just been replaced.
   TopK fresh(search.k, slots_);
-  const auto scan_fresh = [&](const GrowingSegment& segment, const char* kind) -> Status {
+  // A fresh row beyond all k of the sealed ones is not among the best, unless one of those has just
+  // been replaced: then the search is repeated.
+  const float limit = may_skip && hits.size() == search.k ? hits.back().distance
+                                                          : std::numeric_limits<float>::infinity();
+  const auto search_fresh = [&](const GrowingSegment& segment, const char* kind) -> Status {
     SegmentPlan plan = describe(segment, kind);
-    const Status status = scan(segment, search, fresh, plan);
+    const Status status = scan_fresh(segment, search, limit, fresh, plan);
     finish(plan);
     return status;
   };
-  for (const auto& segment : view.frozen) TESSERA_RETURN_IF_ERROR(scan_fresh(*segment, "frozen"));
-  TESSERA_RETURN_IF_ERROR(scan_fresh(*view.growing, "growing"));
+  for (const auto& segment : view.frozen) TESSERA_RETURN_IF_ERROR(search_fresh(*segment, "frozen"));
+  TESSERA_RETURN_IF_ERROR(search_fresh(*view.growing, "growing"));
   const std::vector<SlotHit> fresh_hits = fresh.take();
   if (fresh_hits.empty()) return {};
   const auto sealed_count = static_cast<std::ptrdiff_t>(hits.size());
@@ -277,7 +283,7 @@ Status VectorField::search(const FieldView& view, const FieldSearch& search,
     stats.segments.clear();
   }
   for (int attempt = 1;; ++attempt) {
-    TESSERA_RETURN_IF_ERROR(search_segments(view, search, hits, stats));
+    TESSERA_RETURN_IF_ERROR(search_segments(view, search, hits, attempt < kAttemptsMax, stats));
     // Rows of a point that was replaced meanwhile may have taken the places of others.
     const bool is_short = drop_repeated_slots(hits) && hits.size() < search.k;
     if (!is_short || attempt == kAttemptsMax) break;
