@@ -206,7 +206,7 @@ void DatabaseImpl::start_background_work() {
       std::chrono::milliseconds(std::max(1U, settings_.storage.flush_interval_ms)),
       [this] { flush(); });
   maintenance_ = std::make_unique<Ticker>(kMaintenanceInterval, [this] {
-    lower_thread_priority(kNewRowsNice);
+    set_thread_priority(kNewRowsPriority);
     const auto now = std::chrono::steady_clock::now();
     if (now >= next_disk_check_) {
       next_disk_check_ = now + kDiskCheckInterval;
@@ -215,7 +215,7 @@ void DatabaseImpl::start_background_work() {
     maintain(BuildLane::kNewRows);
   });
   merging_ = std::make_unique<Ticker>(kMaintenanceInterval, [this] {
-    lower_thread_priority(kBackgroundNice);
+    set_thread_priority(kBackgroundPriority);
     maintain(BuildLane::kMerges);
   });
 }

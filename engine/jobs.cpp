@@ -3,10 +3,6 @@
 #include <chrono>
 #include <exception>
 
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include "base/log.h"
 
 namespace tessera::engine {
@@ -19,11 +15,6 @@ std::int64_t now_us() {
 }
 
 }  // namespace
-
-void lower_thread_priority(int nice) {
-  // On Linux a nice value belongs to a thread. Failure only costs politeness.
-  (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), nice);
-}
 
 struct Jobs::Job {
   explicit Job(Description description) : description(std::move(description)), context(cancel) {}
@@ -129,7 +120,7 @@ void Jobs::finish(Job& job, const Status& status) {
 }
 
 void Jobs::run() {
-  lower_thread_priority(kBackgroundNice);
+  set_thread_priority(kBackgroundPriority);
   while (true) {
     std::pair<std::shared_ptr<Job>, Work> next;
     {

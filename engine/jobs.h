@@ -13,6 +13,7 @@
 
 #include "base/cancel.h"
 #include "base/mutex.h"
+#include "base/thread_priority.h"
 #include "engine/requests.h"
 
 namespace tessera::engine {
@@ -84,13 +85,9 @@ class Jobs {
   std::thread thread_;
 };
 
-/// Nice values of the threads that index new rows, which a search must scan until then, and of
-/// those that do the rest.
-inline constexpr int kNewRowsNice = 5;
-inline constexpr int kBackgroundNice = 10;
-
-/// Lowers the calling thread's scheduling priority, so that searches come first. Threads it starts
-/// inherit it.
-void lower_thread_priority(int nice);
+/// Of the threads that index new rows, which a search must scan until then, and of those that do
+/// the rest. Whoever answers a request takes the processor from them at once.
+inline constexpr ThreadPriority kNewRowsPriority = {5, std::chrono::milliseconds(100)};
+inline constexpr ThreadPriority kBackgroundPriority = {10, std::chrono::milliseconds(100)};
 
 }  // namespace tessera::engine

@@ -26,8 +26,8 @@ std::string VectorField::segments_key(storage::CollectionNumber collection,
 }
 
 std::shared_ptr<const FieldView> VectorField::view() const {
-  SharedLock lock(mutex_);
-  return view_;
+  SharedLock lock(shown_mutex_);
+  return shown_view_;
 }
 
 bool VectorField::has(std::uint32_t slot) const {
@@ -46,8 +46,7 @@ std::size_t VectorField::slot_count() const {
 }
 
 std::size_t VectorField::row_count() const {
-  SharedLock lock(mutex_);
-  return present_.cardinality();
+  return row_count_.load(std::memory_order_relaxed);
 }
 
 std::size_t VectorField::indexed_row_count() const {
@@ -80,6 +79,8 @@ void VectorField::set_location(std::uint32_t slot, Location location) {
 
 void VectorField::set_view(FieldView view) {
   view_ = std::make_shared<const FieldView>(std::move(view));
+  Lock lock(shown_mutex_);
+  shown_view_ = view_;
 }
 
 void VectorField::put(std::uint32_t slot, std::uint64_t version, const float* vector) {
@@ -96,7 +97,7 @@ void VectorField::put_locked(std::uint32_t slot, std::uint64_t version, const fl
   const Location old = location_of(slot);
   if (old.segment != nullptr) old.segment->dead().set(old.row);
   set_location(slot, {growing, row});
-  present_.add(slot);
+  if (present_.addChecked(slot)) row_count_.fetch_add(1, std::memory_order_relaxed);
 }
 
 void VectorField::remove(std::uint32_t slot) {
@@ -106,6 +107,7 @@ void VectorField::remove(std::uint32_t slot) {
   old.segment->dead().set(old.row);
   set_location(slot, {});
   present_.remove(slot);
+  row_count_.fetch_sub(1, std::memory_order_relaxed);
   last_write_ = Clock::now();
 }
 
@@ -246,7 +248,7 @@ Status VectorField::load(std::size_t* damaged_file_count) {
                               locations_[slot].segment == nullptr;
       if (is_current) {
         locations_[slot] = {segment.get(), row};
-        present_.add(slot);
+        if (present_.addChecked(slot)) row_count_.fetch_add(1, std::memory_order_relaxed);
       } else {
         segment->dead().set(row);
       }

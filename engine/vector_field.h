@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <limits>
@@ -224,10 +225,16 @@ class VectorField {
   std::shared_ptr<const FieldView> view_ TESSERA_GUARDED_BY(mutex_);
   std::vector<Location> locations_ TESSERA_GUARDED_BY(mutex_);  ///< By slot.
   index::Bitmap present_ TESSERA_GUARDED_BY(mutex_);
+  std::atomic<std::size_t> row_count_ = 0;  ///< Of present_.
   std::uint64_t next_segment_ TESSERA_GUARDED_BY(mutex_) = 1;
   std::set<const Segment*> claimed_ TESSERA_GUARDED_BY(mutex_);  ///< Sources of living plans.
   Clock::time_point last_write_ TESSERA_GUARDED_BY(mutex_){};
   Clock::time_point growing_since_ TESSERA_GUARDED_BY(mutex_){};
+
+  /// What view() gives. A lock of its own, held for a moment: a writer that the scheduler stops
+  /// while it holds mutex_ must not stop the searches.
+  mutable Mutex shown_mutex_;
+  std::shared_ptr<const FieldView> shown_view_ TESSERA_GUARDED_BY(shown_mutex_);
 };
 
 }  // namespace tessera::engine

@@ -13,6 +13,8 @@ constexpr std::uint64_t kIndexingThresholdKib = 10'000;
 /// unindexed rows are scanned, so many do not.
 constexpr std::size_t kDueShare = 8;
 constexpr std::size_t kDueBytesMin = 8 << 20, kDueBytesMax = 32 << 20;
+/// Dead rows are scanned as well: points that are written again and again fill a segment too.
+constexpr std::size_t kScannedShareMax = 2;
 /// With so many bytes of unindexed rows, builds do not rest and writers wait.
 constexpr std::size_t kBehindBytes = 16 << 20;
 /// More sealed segments than this are merged even while rows are being written.
@@ -106,6 +108,7 @@ std::optional<BuildPlan> VectorField::plan_build(const OptimizersConfig& rules,
       std::clamp(indexed_rows / kDueShare, kDueBytesMin / row_bytes, kDueBytesMax / row_bytes));
   const bool is_growing_due = (is_idle && growing_rows >= rows_when_idle(rows_min, indexed_rows)) ||
                               growing_rows >= rows_busy ||
+                              view_->growing->row_count() >= kScannedShareMax * rows_busy ||
                               (growing_rows >= rows_min && now - growing_since_ >= timing.age_max);
   const bool has_frozen = std::any_of(view_->frozen.begin(), view_->frozen.end(),
                                       [&](const auto& segment) { return !is_claimed(*segment); });

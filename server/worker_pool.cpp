@@ -1,8 +1,18 @@
 #include "server/worker_pool.h"
 
+#include <chrono>
 #include <utility>
 
+#include "base/thread_priority.h"
+
 namespace tessera::server {
+namespace {
+
+/// Longer than what the kernel gives others: a client that has its answer, or a thread with a small
+/// request, need not wait until a large request has had its turn.
+constexpr std::chrono::milliseconds kSlice{10};
+
+}  // namespace
 
 WorkerPool::WorkerPool(std::size_t thread_count, std::size_t queue_length_max,
                        metrics::Gauge& queue_length)
@@ -46,6 +56,7 @@ void WorkerPool::stop() {
 }
 
 void WorkerPool::work() {
+  set_thread_priority({0, kSlice});
   for (;;) {
     Job job;
     {
