@@ -12,7 +12,7 @@
 namespace tessera::index {
 namespace {
 
-constexpr std::size_t kLineBytes = 64;
+constexpr std::size_t kLineBytes = CodeBlock::kLineBytes;
 constexpr std::size_t kEncodeBlock = 4096;
 constexpr std::size_t kTrainingRows = 65536;
 
@@ -25,20 +25,10 @@ double squared_distance(const float* row, const std::vector<float>& center) {
   return squares;
 }
 
-Status corrupt(const char* field, const std::string& what) {
-  return {Code::kCorrupt, std::string("codes: ") + field + ": " + what};
-}
-
 }  // namespace
 
-BinaryCodes::BinaryCodes(Metric metric, std::vector<float> center, float norm,
-                         std::size_t row_count, AlignedBytes codes)
-    : metric_(metric),
-      center_(std::move(center)),
-      norm_(norm),
-      row_count_(row_count),
-      stride_(stride_of(center_.size())),
-      codes_(std::move(codes)) {}
+BinaryCodes::BinaryCodes(Metric metric, std::vector<float> center, float norm, CodeBlock codes)
+    : metric_(metric), center_(std::move(center)), norm_(norm), codes_(std::move(codes)) {}
 
 std::size_t BinaryCodes::stride_of(std::size_t dim) {
   return (dim + 8 * kLineBytes - 1) / (8 * kLineBytes) * kLineBytes;
@@ -65,7 +55,7 @@ void BinaryCodes::set_scale(double query_norm, CodeQuery& prepared) const {
 }
 
 bool BinaryCodes::prepare(const float* query, CodeQuery& prepared) const {
-  prepared.bytes.assign(stride_, 0);
+  prepared.bytes.assign(codes_.stride(), 0);
   encode(query, center_, prepared.bytes.data());
   const double squares = squared_distance(query, center_);
   if (!(squares < 1e37)) return false;
@@ -74,16 +64,15 @@ bool BinaryCodes::prepare(const float* query, CodeQuery& prepared) const {
 }
 
 void BinaryCodes::prepare_row(std::uint32_t row, CodeQuery& prepared) const {
-  const std::uint8_t* const code = codes_.data() + row * stride_;
-  prepared.bytes.assign(code, code + stride_);
+  prepared.bytes.assign(codes_.row(row), codes_.row(row) + codes_.stride());
   set_scale(norm_, prepared);
 }
 
 void BinaryCodes::distances_at(CodeQuery& query, std::span<const std::uint32_t> rows,
                                float* out) const {
   if (query.sums.size() < rows.size()) query.sums.resize(rows.size());
-  kernels().codes.hamming_at(query.bytes.data(), codes_.data(), stride_, rows.data(), rows.size(),
-                             query.sums.data());
+  kernels().codes.hamming_at(query.bytes.data(), codes_.data(), codes_.stride(), rows.data(),
+                             rows.size(), query.sums.data());
   for (std::size_t i = 0; i < rows.size(); ++i) {
     out[i] = query.offset + query.factor * static_cast<float>(query.sums[i]);
   }
@@ -94,27 +83,18 @@ std::size_t BinaryCodes::candidate_count(std::size_t k) const {
   return kFactor * k;
 }
 
-std::uint64_t BinaryCodes::hash(std::uint32_t row) const {
-  return hash_code({codes_.data() + row * stride_, stride_});
-}
-
 std::unique_ptr<const RowCodes> BinaryCodes::reordered(std::span<const std::uint32_t> order) const {
-  AlignedBytes codes(order.size() * stride_);
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    std::memcpy(codes.data() + i * stride_, codes_.data() + order[i] * stride_, stride_);
-  }
-  return std::make_unique<const BinaryCodes>(metric_, center_, norm_, order.size(),
-                                             std::move(codes));
+  return std::make_unique<const BinaryCodes>(metric_, center_, norm_, codes_.reordered(order));
 }
 
 Status BinaryCodes::save(ByteSink& sink) const {
   TESSERA_RETURN_IF_ERROR(sink.append(std::as_bytes(std::span(center_))));
   TESSERA_RETURN_IF_ERROR(sink.append(std::as_bytes(std::span(&norm_, 1))));
-  return sink.append(std::as_bytes(std::span(codes_.data(), row_count_ * stride_)));
+  return codes_.save(sink);
 }
 
 std::size_t BinaryCodes::memory_bytes() const {
-  return sizeof(*this) + codes_.size() + center_.capacity() * sizeof(float);
+  return sizeof(*this) + codes_.memory_bytes() + center_.capacity() * sizeof(float);
 }
 
 RowCodesResult build_binary_codes(const IndexSpec& spec, Metric metric, VectorSpan rows,
@@ -137,7 +117,7 @@ RowCodesResult build_binary_codes(const IndexSpec& spec, Metric metric, VectorSp
   const auto norm = static_cast<float>(std::sqrt(squares / count));
 
   const std::size_t stride = BinaryCodes::stride_of(rows.dim);
-  AlignedBytes codes(row_ids.size() * stride);
+  CodeBlock codes(row_ids.size(), stride);
   const std::size_t block_count = (row_ids.size() + kEncodeBlock - 1) / kEncodeBlock;
   const auto work = [&](std::size_t block, std::size_t /*worker*/) -> Status {
     const std::size_t end = std::min(row_ids.size(), (block + 1) * kEncodeBlock);
@@ -147,33 +127,19 @@ RowCodesResult build_binary_codes(const IndexSpec& spec, Metric metric, VectorSp
     return {};
   };
   TESSERA_RETURN_IF_ERROR(run_blocks("row codes", block_count, control, work));
-  return std::make_unique<const BinaryCodes>(metric, std::move(center), norm, row_ids.size(),
-                                             std::move(codes));
+  return std::make_unique<const BinaryCodes>(metric, std::move(center), norm, std::move(codes));
 }
 
 RowCodesResult load_binary_codes(Metric metric, std::size_t row_count, std::size_t dim,
-                                 std::span<const std::byte>& bytes) {
-  if (bytes.size() < (dim + 1) * sizeof(float)) return corrupt("center", "is cut short");
-  std::vector<float> center(dim);
+                                 ByteReader& reader) {
+  std::vector<float> center;
   float norm = 0;
-  std::memcpy(center.data(), bytes.data(), dim * sizeof(float));
-  std::memcpy(&norm, bytes.data() + dim * sizeof(float), sizeof(float));
-  bytes = bytes.subspan((dim + 1) * sizeof(float));
-  const bool is_finite =
-      std::all_of(center.begin(), center.end(), [](float value) { return std::isfinite(value); });
-  if (!is_finite) return corrupt("center", "a value is not finite");
-  if (!(norm >= 0) || !(norm < 1e19F)) return corrupt("norm", "is out of range");
-  const std::size_t stride = BinaryCodes::stride_of(dim);
-  if (row_count > bytes.size() / stride) {
-    return corrupt("codes", "need " + std::to_string(row_count) + " rows of " +
-                                std::to_string(stride) + " bytes where " +
-                                std::to_string(bytes.size()) + " bytes are left");
-  }
-  AlignedBytes codes(row_count * stride);
-  if (row_count > 0) std::memcpy(codes.data(), bytes.data(), row_count * stride);
-  bytes = bytes.subspan(row_count * stride);
-  return std::make_unique<const BinaryCodes>(metric, std::move(center), norm, row_count,
-                                             std::move(codes));
+  TESSERA_RETURN_IF_ERROR(reader.read_finite("center", dim, center));
+  TESSERA_RETURN_IF_ERROR(reader.read("norm", norm));
+  if (!(norm >= 0) || !(norm < 1e19F)) return reader.corrupt("norm", "is out of range");
+  TESSERA_ASSIGN_OR_RETURN(CodeBlock codes,
+                           CodeBlock::load(row_count, BinaryCodes::stride_of(dim), reader));
+  return std::make_unique<const BinaryCodes>(metric, std::move(center), norm, std::move(codes));
 }
 
 }  // namespace tessera::index

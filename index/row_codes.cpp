@@ -1,12 +1,11 @@
 #include "index/row_codes.h"
 
 #include <algorithm>
-#include <cstring>
 #include <string>
-#include <string_view>
 
 #include "base/log.h"
 #include "index/binary_codes.h"
+#include "index/byte_reader.h"
 #include "index/grid_codes.h"
 #include "index/kernels.h"
 #include "index/nearest_rows.h"
@@ -86,10 +85,6 @@ bool has_blind_group(const RowCodes& codes) {
 
 }  // namespace
 
-std::uint64_t hash_code(std::span<const std::uint8_t> code) {
-  return std::hash<std::string_view>()({reinterpret_cast<const char*>(code.data()), code.size()});
-}
-
 RowCodesResult build_row_codes(const IndexSpec& spec, Metric metric, VectorSpan rows,
                                std::span<const std::uint32_t> row_ids,
                                const BuildControl& control) {
@@ -121,32 +116,28 @@ RowCodesResult build_row_codes(const IndexSpec& spec, Metric metric, VectorSpan 
 
 RowCodesResult load_row_codes(Metric metric, std::size_t row_count, std::size_t dim,
                               std::span<const std::byte>& bytes) {
-  const auto corrupt = [](const char* field, const std::string& what) {
-    return Status(Code::kCorrupt, std::string("codes: ") + field + ": " + what);
-  };
-  CodesHeader header;
-  if (bytes.size() < sizeof(header)) return corrupt("header", "is cut short");
-  std::memcpy(&header, bytes.data(), sizeof(header));
-  bytes = bytes.subspan(sizeof(header));
+  ByteReader reader("codes", bytes);
+  CodesHeader header = {};
+  TESSERA_RETURN_IF_ERROR(reader.read("header", header));
   if (header.type == static_cast<std::uint32_t>(CodeType::kNone)) {
     return std::unique_ptr<const RowCodes>();
   }
-  if (header.dim != dim) return corrupt("dim", "differs from the rows'");
-  if (header.row_count != row_count) return corrupt("row_count", "differs from the nodes'");
+  if (header.dim != dim) return reader.corrupt("dim", "differs from the rows'");
+  if (header.row_count != row_count) return reader.corrupt("row_count", "differs from the nodes'");
   switch (static_cast<CodeType>(header.type)) {
     case CodeType::kSq8:
-      return load_grid_codes(kGridLevels, metric, row_count, dim, bytes);
+      return load_grid_codes(kGridLevels, metric, row_count, dim, reader);
     case CodeType::kSq4:
-      return load_grid_codes(kSmallGridLevels, metric, row_count, dim, bytes);
+      return load_grid_codes(kSmallGridLevels, metric, row_count, dim, reader);
     case CodeType::kBinary:
-      return load_binary_codes(metric, row_count, dim, bytes);
+      return load_binary_codes(metric, row_count, dim, reader);
     case CodeType::kPq:
-      return load_product_codes(metric, row_count, dim, bytes);
+      return load_product_codes(metric, row_count, dim, reader);
     case CodeType::kNone:
     case CodeType::kAuto:
       break;
   }
-  return corrupt("type", std::to_string(header.type) + " is unknown");
+  return reader.corrupt("type", std::to_string(header.type) + " is unknown");
 }
 
 Status save_row_codes(const RowCodes* codes, std::size_t dim, ByteSink& sink) {

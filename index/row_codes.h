@@ -55,9 +55,6 @@ class RowCodes {
   [[nodiscard]] virtual std::size_t memory_bytes() const = 0;
 };
 
-/// A hash of a code's bytes.
-std::uint64_t hash_code(std::span<const std::uint8_t> code);
-
 using RowCodesResult = Result<std::unique_ptr<const RowCodes>>;
 
 /// Codes of the rows row_ids, in that order. Null when spec.codes is kNone; for kAuto also when a
