@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
+#include <numeric>
 #include <string>
 
 #include "index/kernel_table.h"
@@ -25,6 +27,11 @@ double squared_distance(const float* row, const std::vector<float>& center) {
   return squares;
 }
 
+double inner_product(const float* row, const std::vector<float>& center) {
+  return std::inner_product(center.begin(), center.end(), row, 0.0, std::plus<>(),
+                            [](double a, double b) { return a * b; });
+}
+
 }  // namespace
 
 BinaryCodes::BinaryCodes(Metric metric, std::vector<float> center, float norm, CodeBlock codes)
@@ -42,14 +49,28 @@ void BinaryCodes::encode(const float* row, const std::vector<float>& center, std
 }
 
 // Of two rows less the centre, the share of bits that differ is about their angle over pi, and
-// close to linear in its cosine: cos = 1 - 2 share.
-void BinaryCodes::set_scale(double query_norm, CodeQuery& prepared) const {
-  const double dim = static_cast<double>(std::max<std::size_t>(1, center_.size()));
-  const double product = query_norm * norm_;
-  const bool is_product = metric_ == Metric::kCosine || metric_ == Metric::kDot;
-  const double lowest =
-      is_product ? -product : query_norm * query_norm + double{norm_} * norm_ - 2 * product;
-  const double slope = (is_product ? 2 : 4) * product / dim;
+// close to linear in its cosine: cos = 1 - 2 share. It is the distance of two rows whose values are
+// all equally far from the centre's. Of the inner product <y, x> = <y, c> + <y - c, x - c> +
+// <x - c, c> nothing is known of the last part but that its mean is 0.
+void BinaryCodes::set_scale(const QueryNorms& query, CodeQuery& prepared) const {
+  const double dim = static_cast<double>(center_.size());
+  const double norm = query.norm, product = norm * norm_;
+  double lowest = 0, slope = 0;
+  switch (metric_) {
+    case Metric::kCosine:
+    case Metric::kDot:
+      lowest = -product - query.center_product;
+      slope = 2 * product / dim;
+      break;
+    case Metric::kEuclid:
+      lowest = (norm - norm_) * (norm - norm_);
+      slope = 4 * product / dim;
+      break;
+    case Metric::kManhattan:
+      lowest = std::fabs(norm - norm_) * std::sqrt(dim);
+      slope = 2 * std::min<double>(norm, norm_) / std::sqrt(dim);
+      break;
+  }
   prepared.offset = static_cast<float>(lowest);
   prepared.factor = slope > 0 ? static_cast<float>(slope) : 1;
 }
@@ -59,13 +80,21 @@ bool BinaryCodes::prepare(const float* query, CodeQuery& prepared) const {
   encode(query, center_, prepared.bytes.data());
   const double squares = squared_distance(query, center_);
   if (!(squares < 1e37)) return false;
-  set_scale(std::sqrt(squares), prepared);
+  const double product = inner_product(query, center_);
+  if (!(std::fabs(product) < 1e37)) return false;
+  set_scale({std::sqrt(squares), product}, prepared);
   return true;
 }
 
 void BinaryCodes::prepare_row(std::uint32_t row, CodeQuery& prepared) const {
   prepared.bytes.assign(codes_.row(row), codes_.row(row) + codes_.stride());
-  set_scale(norm_, prepared);
+  const double spread = norm_ / std::sqrt(static_cast<double>(center_.size()));
+  double product = 0;
+  for (std::size_t d = 0; d < center_.size(); ++d) {
+    const bool is_above = (prepared.bytes[d / 8] >> d % 8 & 1) != 0;
+    product += center_[d] * (center_[d] + (is_above ? spread : -spread));
+  }
+  set_scale({norm_, product}, prepared);
 }
 
 void BinaryCodes::distances_at(CodeQuery& query, std::span<const std::uint32_t> rows,
@@ -113,7 +142,10 @@ RowCodesResult build_binary_codes(const IndexSpec& spec, Metric metric, VectorSp
   for (const std::uint32_t position : sample) {
     squares += squared_distance(rows.row(row_ids[position]), center);
   }
-  if (!(squares / count < 1e36)) return std::unique_ptr<const RowCodes>();
+  // Norms, and products with the centre, have to be floats.
+  const double center_squares = inner_product(center.data(), center);
+  if (!(squares / count < 1e36) || !(center_squares < 1e36))
+    return std::unique_ptr<const RowCodes>();
   const auto norm = static_cast<float>(std::sqrt(squares / count));
 
   const std::size_t stride = BinaryCodes::stride_of(rows.dim);

@@ -35,7 +35,12 @@ class BinaryCodes final : public RowCodes {
   static void encode(const float* row, const std::vector<float>& center, std::uint8_t* code);
 
  private:
-  void set_scale(double query_norm, CodeQuery& prepared) const;
+  /// Of a query y and the centre c: |y - c| and <y, c>.
+  struct QueryNorms {
+    double norm = 0;
+    double center_product = 0;
+  };
+  void set_scale(const QueryNorms& query, CodeQuery& prepared) const;
 
   const Metric metric_;
   const std::vector<float> center_;
