@@ -217,8 +217,10 @@ RowCodesResult load_grid_codes(std::uint32_t level_count, Metric metric, std::si
   grid.level_count = level_count;
   TESSERA_RETURN_IF_ERROR(reader.read_finite("center", dim, grid.center));
   TESSERA_RETURN_IF_ERROR(reader.read("step", grid.step));
-  if (!(grid.step > 0) || !std::isfinite(grid.step)) {
-    return reader.corrupt("step", "is not above zero");
+  // Squared norms of decoded rows have to be floats, as train_grid sees to.
+  const double reach = double{grid.step} * (level_count / 2);
+  if (!(grid.step > 0) || !(reach * reach * static_cast<double>(dim) < 1e37)) {
+    return reader.corrupt("step", "is out of range");
   }
   TESSERA_ASSIGN_OR_RETURN(CodeBlock codes,
                            CodeBlock::load(row_count, GridCodes::stride_of(grid), reader));

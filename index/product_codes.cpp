@@ -30,6 +30,13 @@ std::vector<float> columns_of(VectorSpan rows, std::span<const std::uint32_t> ro
   return columns;
 }
 
+/// Whether sums of squared words, and so distances between coded rows, are floats by far.
+bool are_comparable(const std::vector<float>& words) {
+  double squares = 0;
+  for (const float value : words) squares += double{value} * value;
+  return squares < 1e29;
+}
+
 }  // namespace
 
 ProductCodes::ProductCodes(Metric metric, std::vector<float> words, CodeBlock codes)
@@ -132,6 +139,7 @@ RowCodesResult build_product_codes(const IndexSpec& spec, Metric metric, VectorS
     return {};
   };
   TESSERA_RETURN_IF_ERROR(run_blocks("product codes", segment_count, control, work));
+  if (!are_comparable(words)) return std::unique_ptr<const RowCodes>();
   return std::make_unique<const ProductCodes>(metric, std::move(words), std::move(codes));
 }
 

@@ -43,7 +43,7 @@ class ProductCodes final : public RowCodes {
   const CodeBlock codes_;
 };
 
-/// spec.pq_segment_count segments, or about dim / 4.
+/// spec.pq_segment_count segments, or about dim / 4. Null when the values are too large to compare.
 RowCodesResult build_product_codes(const IndexSpec& spec, Metric metric, VectorSpan rows,
                                    std::span<const std::uint32_t> row_ids,
                                    const BuildControl& control);

@@ -1,7 +1,9 @@
 #include "index/row_codes.h"
 
 #include <algorithm>
+#include <limits>
 #include <string>
+#include <type_traits>
 
 #include "base/log.h"
 #include "index/binary_codes.h"
@@ -88,6 +90,7 @@ bool has_blind_group(const RowCodes& codes) {
 RowCodesResult build_row_codes(const IndexSpec& spec, Metric metric, VectorSpan rows,
                                std::span<const std::uint32_t> row_ids,
                                const BuildControl& control) {
+  if (row_ids.empty()) return std::unique_ptr<const RowCodes>();
   switch (spec.codes) {
     case CodeType::kNone:
       return std::unique_ptr<const RowCodes>();
@@ -102,7 +105,7 @@ RowCodesResult build_row_codes(const IndexSpec& spec, Metric metric, VectorSpan 
     case CodeType::kAuto:
       break;
   }
-  if (rows.dim < kAutoDimMin || row_ids.empty()) return std::unique_ptr<const RowCodes>();
+  if (rows.dim < kAutoDimMin) return std::unique_ptr<const RowCodes>();
   TESSERA_ASSIGN_OR_RETURN(auto codes,
                            build_grid_codes(kGridLevels, spec, metric, rows, row_ids, control));
   if (codes == nullptr || has_blind_group(*codes) ||
@@ -119,7 +122,14 @@ RowCodesResult load_row_codes(Metric metric, std::size_t row_count, std::size_t 
   ByteReader reader("codes", bytes);
   CodesHeader header = {};
   TESSERA_RETURN_IF_ERROR(reader.read("header", header));
+  if (header.type > std::numeric_limits<std::underlying_type_t<CodeType>>::max()) {
+    return reader.corrupt("type", std::to_string(header.type) + " is unknown");
+  }
   if (header.type == static_cast<std::uint32_t>(CodeType::kNone)) {
+    if (header.dim != 0) return reader.corrupt("dim", "is not zero where there are no codes");
+    if (header.row_count != 0) {
+      return reader.corrupt("row_count", "is not zero where there are no codes");
+    }
     return std::unique_ptr<const RowCodes>();
   }
   if (header.dim != dim) return reader.corrupt("dim", "differs from the rows'");

@@ -57,8 +57,9 @@ class RowCodes {
 
 using RowCodesResult = Result<std::unique_ptr<const RowCodes>>;
 
-/// Codes of the rows row_ids, in that order. Null when spec.codes is kNone; for kAuto also when a
-/// sample shows that codes do not tell these rows apart. kCancelled.
+/// Codes of the rows row_ids, in that order. Null when spec.codes is kNone, when there are no
+/// rows, and when their values are too large or too small for codes; for kAuto also when a sample
+/// shows that codes do not tell these rows apart. kCancelled.
 RowCodesResult build_row_codes(const IndexSpec& spec, Metric metric, VectorSpan rows,
                                std::span<const std::uint32_t> row_ids, const BuildControl& control);
 
