@@ -29,11 +29,10 @@ GridCodes::GridCodes(Metric metric, CodeGrid grid, CodeBlock codes)
   compute_terms();
 }
 
-std::size_t GridCodes::stride_of(const CodeGrid& grid) {
+std::size_t GridCodes::stride_of(std::uint32_t level_count, std::size_t dim) {
   // A line of 4-bit codes holds values that are 64 apart in one byte: 128 of them fill it.
-  const std::size_t line_values =
-      grid.level_count == kSmallLevelCount ? 2 * kLineBytes : kLineBytes;
-  return (grid.dim() + line_values - 1) / line_values * kLineBytes;
+  const std::size_t line_values = level_count == kSmallLevelCount ? 2 * kLineBytes : kLineBytes;
+  return (dim + line_values - 1) / line_values * kLineBytes;
 }
 
 void GridCodes::pack(const CodeGrid& grid, const std::uint8_t* levels, std::uint8_t* code) {
@@ -195,7 +194,7 @@ RowCodesResult build_grid_codes(std::uint32_t level_count, const IndexSpec& spec
   if (!train_grid(metric, rows, sample, {level_count, spec.code_quantile}, grid)) {
     return std::unique_ptr<const RowCodes>();
   }
-  const std::size_t stride = GridCodes::stride_of(grid);
+  const std::size_t stride = GridCodes::stride_of(level_count, rows.dim);
   CodeBlock codes(row_ids.size(), stride);
   const std::size_t block_count = (row_ids.size() + kEncodeBlock - 1) / kEncodeBlock;
   const auto work = [&](std::size_t block, std::size_t /*worker*/) -> Status {
@@ -222,8 +221,8 @@ RowCodesResult load_grid_codes(std::uint32_t level_count, Metric metric, std::si
   if (!(grid.step > 0) || !(reach * reach * static_cast<double>(dim) < 1e37)) {
     return reader.corrupt("step", "is out of range");
   }
-  TESSERA_ASSIGN_OR_RETURN(CodeBlock codes,
-                           CodeBlock::load(row_count, GridCodes::stride_of(grid), reader));
+  TESSERA_ASSIGN_OR_RETURN(
+      CodeBlock codes, CodeBlock::load(row_count, GridCodes::stride_of(level_count, dim), reader));
   return std::make_unique<const GridCodes>(metric, std::move(grid), std::move(codes));
 }
 

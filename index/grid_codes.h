@@ -13,7 +13,7 @@ namespace tessera::index {
 /// Thread rule: immutable.
 class GridCodes final : public RowCodes {
  public:
-  /// `codes`: rows of stride_of(grid) bytes.
+  /// `codes`: rows of the grid's stride_of() bytes.
   GridCodes(Metric metric, CodeGrid grid, CodeBlock codes);
 
   [[nodiscard]] CodeType type() const override;
@@ -30,7 +30,7 @@ class GridCodes final : public RowCodes {
   [[nodiscard]] std::size_t memory_bytes() const override;
 
   /// Bytes a row: whole cache lines.
-  static std::size_t stride_of(const CodeGrid& grid);
+  static std::size_t stride_of(std::uint32_t level_count, std::size_t dim);
   /// One row's levels (a byte each) into its stride_of bytes.
   static void pack(const CodeGrid& grid, const std::uint8_t* levels, std::uint8_t* code);
 

@@ -9,6 +9,7 @@
 #include "index/binary_codes.h"
 #include "index/byte_reader.h"
 #include "index/grid_codes.h"
+#include "index/ivf_codes.h"
 #include "index/kernels.h"
 #include "index/nearest_rows.h"
 #include "index/product_codes.h"
@@ -115,6 +116,26 @@ RowCodesResult build_row_codes(const IndexSpec& spec, Metric metric, VectorSpan 
     return std::unique_ptr<const RowCodes>();
   }
   return codes;
+}
+
+std::size_t row_code_bytes(const IndexSpec& spec, std::size_t dim) {
+  switch (spec.codes) {
+    case CodeType::kNone:
+      return 0;
+    case CodeType::kSq8:
+      return GridCodes::stride_of(kGridLevels, dim);
+    case CodeType::kSq4:
+      return GridCodes::stride_of(kSmallGridLevels, dim);
+    case CodeType::kBinary:
+      return BinaryCodes::stride_of(dim);
+    case CodeType::kPq: {
+      const auto segment_count = pq_segment_count(spec, dim);
+      return segment_count.has_value() ? *segment_count : spec.pq_segment_count;
+    }
+    case CodeType::kAuto:
+      return dim < kAutoDimMin ? 0 : GridCodes::stride_of(kGridLevels, dim);
+  }
+  return 0;
 }
 
 RowCodesResult load_row_codes(Metric metric, std::size_t row_count, std::size_t dim,

@@ -63,6 +63,10 @@ using RowCodesResult = Result<std::unique_ptr<const RowCodes>>;
 RowCodesResult build_row_codes(const IndexSpec& spec, Metric metric, VectorSpan rows,
                                std::span<const std::uint32_t> row_ids, const BuildControl& control);
 
+/// Bytes a row that build_row_codes takes for spec.codes, tables aside; of kAuto where it chooses
+/// codes.
+std::size_t row_code_bytes(const IndexSpec& spec, std::size_t dim);
+
 /// Bytes that are taken from the front of `bytes` by load_row_codes; the form of each kind is
 /// described in docs/formats.md. Null for kNone. Untrusted: kCorrupt names the field.
 RowCodesResult load_row_codes(Metric metric, std::size_t row_count, std::size_t dim,
