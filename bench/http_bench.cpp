@@ -1,17 +1,12 @@
 // The daemon over HTTP as its users meet it, beside hnswlib and our own index in this process: the
 // same rows, M and efConstruction, at equal recall, in the same run, taking turns.
 //
-//   http_bench [--data clustered|mnist|text-768] [--quick] [--json FILE] [--rows N] [--m N]
-//              [--ef-construct N] [--own-ef-construct N] [--daemon FILE] [--scratch DIRECTORY]
-//              [--limit-s N]
-//              [--skip-hnswlib] [--skip-upserts]
-//
-// Starts a tesserad of its own and stops it however the run ends. docs/benchmarks.md says what the
-// figures mean. Exit status 0, 1 (failed or stopped) or 2 (wrong arguments).
+// Starts a tesserad of its own and stops it however the run ends. --help names all arguments,
+// docs/benchmarks.md says what the figures mean. Exit status 0, 1 (failed or stopped) or 2 (wrong
+// arguments).
 
 #include <cstdio>
 #include <filesystem>
-#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,66 +24,32 @@ namespace {
 using namespace tessera;
 using namespace tessera::bench;
 
-constexpr std::size_t kQueryCount = 1000;
-constexpr std::size_t kQuickQueryCount = 200;
-constexpr std::size_t kQuickRowCount = 20'000;
+constexpr const char* kProgram = "http_bench";
 
-struct Arguments {
-  std::string data = "clustered";
-  std::string json_path;
-  std::filesystem::path daemon;
+struct Arguments : RunArguments {
+  std::filesystem::path daemon =
+      std::filesystem::read_symlink("/proc/self/exe").parent_path() / "tesserad";
   std::filesystem::path scratch = std::filesystem::temp_directory_path();
-  std::size_t row_count_max = 0;     ///< 0: as the data set and --quick say.
-  GraphShape shape;                  ///< hnswlib's.
-  std::size_t own_ef_construct = 0;  ///< The daemon's and our index's; 0: as hnswlib's.
-  std::chrono::seconds limit{0};
-  bool is_quick = false;
   bool has_hnswlib = true;
   bool has_upsert_rates = true;
 };
 
-Arguments parse(ArgumentReader reader) {
+Arguments parse(int argc, const char* const* argv) {
   Arguments arguments;
-  arguments.daemon = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "tesserad";
-  while (reader.next()) {
-    const std::string& name = reader.name();
-    if (name == "--data") {
-      arguments.data = reader.value();
-    } else if (name == "--json") {
-      arguments.json_path = reader.value();
-    } else if (name == "--daemon") {
-      arguments.daemon = reader.value();
-    } else if (name == "--scratch") {
-      arguments.scratch = reader.value();
-    } else if (name == "--rows") {
-      arguments.row_count_max = reader.number();
-      if (arguments.row_count_max < 1000) reader.refuse("--rows: at least 1000 are needed");
-    } else if (name == "--m") {
-      arguments.shape.m = static_cast<std::uint32_t>(reader.number());
-    } else if (name == "--ef-construct") {
-      arguments.shape.ef_construct = static_cast<std::uint32_t>(reader.number());
-    } else if (name == "--own-ef-construct") {
-      arguments.own_ef_construct = reader.number();
-    } else if (name == "--limit-s") {
-      arguments.limit = std::chrono::seconds(reader.number());
-    } else if (name == "--quick") {
-      arguments.is_quick = true;
-    } else if (name == "--skip-hnswlib") {
-      arguments.has_hnswlib = false;
-    } else if (name == "--skip-upserts") {
-      arguments.has_upsert_rates = false;
-    } else {
-      reader.refuse("unknown argument '" + name + "'");
-    }
-  }
-  if (arguments.row_count_max == 0) {
-    arguments.row_count_max =
-        arguments.is_quick ? kQuickRowCount : std::numeric_limits<std::size_t>::max();
-  }
-  if (arguments.own_ef_construct == 0) arguments.own_ef_construct = arguments.shape.ef_construct;
-  if (arguments.limit.count() == 0) {
-    arguments.limit = std::chrono::seconds(arguments.is_quick ? 1200 : 7200);
-  }
+  ArgumentParser parser(kProgram,
+                        "The daemon over HTTP beside hnswlib and our own index in this process: "
+                        "the same rows, at equal\nrecall, in the same run, taking turns.");
+  arguments.declare(parser);
+  parser.add_text("--daemon", "FILE", "the tesserad to start (the one beside this program)",
+                  arguments.daemon);
+  parser.add_text("--scratch", "DIRECTORY", "where its data goes (the temporary folder)",
+                  arguments.scratch);
+  parser.add_switch("--skip-hnswlib", "compare with our own index only", arguments.has_hnswlib,
+                    false);
+  parser.add_switch("--skip-upserts", "do not measure single and batched upserts",
+                    arguments.has_upsert_rates, false);
+  parser.parse(argc, argv);
+  arguments.finish(kProgram, argc, argv, std::chrono::seconds(1200));
   return arguments;
 }
 
@@ -158,14 +119,15 @@ void measure(const Arguments& arguments, const Workload& workload, const Watch& 
   daemon.stop();
 }
 
-void run(const Arguments& arguments, const std::string& command) {
+void run(const Arguments& arguments) {
   const Watch watch(arguments.limit);
   index::initialise_libraries();
   Report report("http", arguments.data);
   say_progress("reading or generating " + arguments.data);
-  Workload workload = load_workload(arguments.data, arguments.row_count_max,
-                                    arguments.is_quick ? kQuickQueryCount : kQueryCount);
-  report_setting(workload, {command, arguments.shape, arguments.own_ef_construct}, report);
+  Workload workload =
+      load_workload(arguments.data, arguments.row_count_max, arguments.query_count());
+  report_setting(workload, {arguments.command, arguments.shape, arguments.own_ef_construct},
+                 report);
   add_http_groups(report);
   say_progress("exact answers");
   find_truth(workload);
@@ -177,12 +139,11 @@ void run(const Arguments& arguments, const std::string& command) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const ArgumentReader reader("http_bench", argc, argv);
-  const Arguments arguments = parse(reader);
+  const Arguments arguments = parse(argc, argv);
   try {
-    run(arguments, reader.command());
+    run(arguments);
   } catch (const std::exception& failure) {
-    std::fprintf(stderr, "http_bench: %s\n", failure.what());
+    std::fprintf(stderr, "%s: %s\n", kProgram, failure.what());
     return 1;
   }
   return 0;

@@ -1,19 +1,13 @@
 // Recall against queries a second: our indexes beside hnswlib and stock FAISS over the same rows,
 // in the same run, taking turns.
 //
-//   search_bench [--data clustered|mnist|text-768] [--quick] [--json FILE] [--rows N]
-//                [--m N] [--ef-construct N] [--own-ef-construct N] [--codes NAME] [--lists N]
-//                [--rounds N] [--threads N] [--limit-s N] [--faiss-hnsw] [--faiss-pq]
-//                [--skip-graphs] [--skip-ivf]
-//
 // Building uses --threads threads (2), searching one. --faiss-hnsw and --faiss-pq add rivals that
-// take minutes to build. docs/benchmarks.md says what the figures
-// mean. Exit status 0, 1 (failed or stopped) or 2 (wrong arguments).
+// take minutes to build. --help names all arguments, docs/benchmarks.md says what the figures mean.
+// Exit status 0, 1 (failed or stopped) or 2 (wrong arguments).
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,98 +24,47 @@ namespace {
 using namespace tessera;
 using namespace tessera::bench;
 
-constexpr std::size_t kQueryCount = 1000;
-constexpr std::size_t kQuickQueryCount = 200;
-constexpr std::size_t kQuickRowCount = 20'000;
+constexpr const char* kProgram = "search_bench";
 constexpr std::size_t kBuildCountMax = 3;
 
-struct Arguments {
-  std::string data = "clustered";
-  std::string json_path;
-  std::size_t row_count_max = 0;  ///< 0: as the data set and --quick say.
-  GraphShape shape;
-  std::size_t own_ef_construct = 0;  ///< 0: as the rivals.
+struct Arguments : RunArguments {
   index::CodeType codes = index::IndexSpec().codes;
   std::size_t list_count = 0;  ///< 0: about 4 sqrt(rows).
   RaceOptions race;
-  std::chrono::seconds limit{7200};
-  bool is_quick = false;
   bool has_graphs = true;
   bool has_faiss_hnsw = false;
   bool has_faiss_pq = false;
   bool has_ivf = true;
 };
 
-index::CodeType parse_codes(const ArgumentReader& reader, const std::string& name) {
-  const std::pair<const char*, index::CodeType> known[] = {{"none", index::CodeType::kNone},
-                                                           {"sq8", index::CodeType::kSq8},
-                                                           {"sq4", index::CodeType::kSq4},
-                                                           {"binary", index::CodeType::kBinary},
-                                                           {"pq", index::CodeType::kPq}};
-  for (const auto& [text, codes] : known) {
-    if (name == text) return codes;
-  }
-  reader.refuse("--codes: '" + name + "' is not one of none, sq8, sq4, binary, pq");
-}
-
-bool read_number(ArgumentReader& reader, Arguments& arguments) {
-  const std::string& name = reader.name();
-  if (name == "--rows") {
-    arguments.row_count_max = reader.number();
-    if (arguments.row_count_max < 1000) reader.refuse("--rows: at least 1000 are needed");
-  } else if (name == "--m") {
-    arguments.shape.m = static_cast<std::uint32_t>(reader.number());
-  } else if (name == "--ef-construct") {
-    arguments.shape.ef_construct = static_cast<std::uint32_t>(reader.number());
-  } else if (name == "--own-ef-construct") {
-    arguments.own_ef_construct = reader.number();
-  } else if (name == "--lists") {
-    arguments.list_count = reader.number();
-  } else if (name == "--rounds") {
-    arguments.race.round_count = reader.number();
-  } else if (name == "--threads") {
-    arguments.shape.thread_count = static_cast<unsigned>(reader.number());
-  } else if (name == "--limit-s") {
-    arguments.limit = std::chrono::seconds(reader.number());
-  } else {
-    return false;
-  }
-  return true;
-}
-
-Arguments parse(ArgumentReader reader) {
+Arguments parse(int argc, const char* const* argv) {
+  using index::CodeType;
   Arguments arguments;
-  while (reader.next()) {
-    const std::string& name = reader.name();
-    if (name == "--data") {
-      arguments.data = reader.value();
-    } else if (name == "--json") {
-      arguments.json_path = reader.value();
-    } else if (name == "--codes") {
-      arguments.codes = parse_codes(reader, reader.value());
-    } else if (name == "--quick") {
-      arguments.is_quick = true;
-    } else if (name == "--faiss-hnsw") {
-      arguments.has_faiss_hnsw = true;
-    } else if (name == "--faiss-pq") {
-      arguments.has_faiss_pq = true;
-    } else if (name == "--skip-graphs") {
-      arguments.has_graphs = false;
-    } else if (name == "--skip-ivf") {
-      arguments.has_ivf = false;
-    } else if (!read_number(reader, arguments)) {
-      reader.refuse("unknown argument '" + name + "'");
-    }
-  }
+  ArgumentParser parser(kProgram,
+                        "Recall against queries a second: our indexes beside hnswlib and stock "
+                        "FAISS over the same\nrows, in the same run, taking turns.");
+  arguments.declare(parser);
+  parser.add_choice<CodeType>("--codes", "what our graph compares first (chosen by a sample)",
+                              {{"none", CodeType::kNone},
+                               {"sq8", CodeType::kSq8},
+                               {"sq4", CodeType::kSq4},
+                               {"binary", CodeType::kBinary},
+                               {"pq", CodeType::kPq}},
+                              arguments.codes);
+  parser.add_number("--lists", "lists of inverted files (4 sqrt(rows))", arguments.list_count);
+  parser.add_number("--rounds", "how often each setting is measured (5, quick 3)",
+                    arguments.race.round_count);
+  parser.add_number("--threads", "that build (2)", arguments.shape.thread_count);
+  parser.add_switch("--faiss-hnsw", "race FAISS's HNSW too", arguments.has_faiss_hnsw);
+  parser.add_switch("--faiss-pq", "race FAISS's refined IVFPQ too", arguments.has_faiss_pq);
+  parser.add_switch("--skip-graphs", "no HNSW", arguments.has_graphs, false);
+  parser.add_switch("--skip-ivf", "no inverted files", arguments.has_ivf, false);
+  parser.parse(argc, argv);
   if (arguments.is_quick) {
-    if (arguments.row_count_max == 0) arguments.row_count_max = kQuickRowCount;
     arguments.race.round_count = std::min<std::size_t>(arguments.race.round_count, 3);
     arguments.race.slice_seconds = 0.05;
   }
-  if (arguments.row_count_max == 0) {
-    arguments.row_count_max = std::numeric_limits<std::size_t>::max();
-  }
-  if (arguments.own_ef_construct == 0) arguments.own_ef_construct = arguments.shape.ef_construct;
+  arguments.finish(kProgram, argc, argv, std::chrono::seconds(7200));
   return arguments;
 }
 
@@ -208,14 +151,15 @@ void race_ivf(const Arguments& arguments, const Workload& workload, const Watch&
   report_ivf(runners, result, report);
 }
 
-void run(const Arguments& arguments, const std::string& command) {
+void run(const Arguments& arguments) {
   const Watch watch(arguments.limit);
   index::initialise_libraries();
   Report report("search", arguments.data);
   say_progress("reading or generating " + arguments.data);
-  Workload workload = load_workload(arguments.data, arguments.row_count_max,
-                                    arguments.is_quick ? kQuickQueryCount : kQueryCount);
-  report_setting(workload, {command, arguments.shape, arguments.own_ef_construct}, report);
+  Workload workload =
+      load_workload(arguments.data, arguments.row_count_max, arguments.query_count());
+  report_setting(workload, {arguments.command, arguments.shape, arguments.own_ef_construct},
+                 report);
   add_search_groups(arguments.shape, report);
   say_progress("exact answers");
   find_truth(workload);
@@ -228,12 +172,11 @@ void run(const Arguments& arguments, const std::string& command) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const ArgumentReader reader("search_bench", argc, argv);
-  const Arguments arguments = parse(reader);
+  const Arguments arguments = parse(argc, argv);
   try {
-    run(arguments, reader.command());
+    run(arguments);
   } catch (const std::exception& failure) {
-    std::fprintf(stderr, "search_bench: %s\n", failure.what());
+    std::fprintf(stderr, "%s: %s\n", kProgram, failure.what());
     return 1;
   }
   return 0;

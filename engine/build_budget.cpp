@@ -4,6 +4,8 @@
 
 #include <unistd.h>
 
+#include "index/row_codes.h"
+
 namespace tessera::engine {
 namespace {
 
@@ -13,7 +15,8 @@ constexpr std::chrono::milliseconds kRestMax{250};
 constexpr std::chrono::milliseconds kRestSlice{5};
 constexpr std::chrono::milliseconds kMemoryPoll{50};
 
-constexpr std::uint64_t kBuildBytesFixed = 4ULL << 20;
+/// The values that codes are trained with, and odds and ends.
+constexpr std::uint64_t kBuildBytesFixed = 12ULL << 20;
 /// Slot, version, and where the row came from.
 constexpr std::uint64_t kRowBookBytes = sizeof(std::uint32_t) + sizeof(std::uint64_t) + 16;
 
@@ -24,40 +27,26 @@ std::uint64_t half_of_memory() {
   return static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_bytes) / 2;
 }
 
-std::uint64_t code_bytes(const index::IndexSpec& spec, std::uint64_t dim) {
-  switch (spec.codes) {
-    case index::CodeType::kNone:
-      return 0;
-    case index::CodeType::kSq8:
-    case index::CodeType::kAuto:
-      return dim;
-    case index::CodeType::kSq4:
-      return dim / 2 + 1;
-    case index::CodeType::kBinary:
-      return dim / 8 + 1;
-    case index::CodeType::kPq:
-      return spec.pq_segment_count != 0 ? spec.pq_segment_count : dim / 4 + 1;
-  }
-  return dim;
-}
-
 /// What the index keeps of a row.
 std::uint64_t row_bytes(const index::IndexSpec& spec, std::uint64_t dim) {
   // A code's own numbers (norm, offset) and an id.
   constexpr std::uint64_t kExtra = 16;
   switch (spec.type) {
     case index::IndexType::kFlat:
-      return code_bytes(spec, dim) + kExtra;
+      return kExtra;
     case index::IndexType::kHnsw:
       // 2m links on the lowest level; those above add an m-th part of m each.
-      return (std::uint64_t{2} * spec.m + 4) * sizeof(std::uint32_t) + code_bytes(spec, dim) +
-             kExtra;
+      return (std::uint64_t{2} * spec.m + 4) * sizeof(std::uint32_t) +
+             index::row_code_bytes(spec, dim) + kExtra;
     case index::IndexType::kIvfFlat:
       return dim * sizeof(float) + kExtra;
     case index::IndexType::kIvfSq8:
       return dim + kExtra;
-    case index::IndexType::kIvfPq:
-      return (spec.pq_segment_count != 0 ? spec.pq_segment_count : dim / 4 + 1) + kExtra;
+    case index::IndexType::kIvfPq: {
+      index::IndexSpec product = spec;
+      product.codes = index::CodeType::kPq;
+      return index::row_code_bytes(product, dim) + kExtra;
+    }
   }
   return dim * sizeof(float) + kExtra;
 }
@@ -69,14 +58,27 @@ std::uint64_t build_row_bytes(const index::IndexSpec& spec, std::uint64_t dim) {
       spec.type == index::IndexType::kHnsw &&
       (spec.codes == index::CodeType::kSq4 || spec.codes == index::CodeType::kBinary ||
        spec.codes == index::CodeType::kPq);
-  return 2 * row_bytes(spec, dim) + (has_coarse_codes ? dim : 0) + kRowBookBytes;
+  index::IndexSpec fine = spec;
+  fine.codes = index::CodeType::kAuto;
+  return 2 * row_bytes(spec, dim) + (has_coarse_codes ? index::row_code_bytes(fine, dim) : 0) +
+         kRowBookBytes;
+}
+
+/// What does not grow with the rows.
+std::uint64_t fixed_bytes(const index::IndexSpec& spec, std::uint64_t dim) {
+  const bool has_words =
+      spec.type == index::IndexType::kIvfPq ||
+      (spec.type == index::IndexType::kHnsw && spec.codes == index::CodeType::kPq);
+  // 256 words of each segment, while they are trained and as they are kept.
+  constexpr std::uint64_t kWordBytes = 2 * 256 * sizeof(float);
+  return kBuildBytesFixed + (has_words ? kWordBytes * dim : 0);
 }
 
 }  // namespace
 
 std::uint64_t build_memory_bytes(const index::IndexSpec& spec, std::size_t row_count,
                                  std::size_t dim) {
-  return kBuildBytesFixed + row_count * build_row_bytes(spec, dim);
+  return fixed_bytes(spec, dim) + row_count * build_row_bytes(spec, dim);
 }
 
 BuildBudget::BuildBudget(const Limits& limits, metrics::Registry& registry)
@@ -123,8 +125,9 @@ Result<BuildBudget::Reservation> BuildBudget::reserve_within(std::uint64_t bytes
 }
 
 std::size_t BuildBudget::row_count_max(const index::IndexSpec& spec, std::size_t dim) const {
-  if (memory_bytes_max_ <= kBuildBytesFixed) return 0;
-  return (memory_bytes_max_ - kBuildBytesFixed) / build_row_bytes(spec, dim);
+  const std::uint64_t fixed = fixed_bytes(spec, dim);
+  if (memory_bytes_max_ <= fixed) return 0;
+  return (memory_bytes_max_ - fixed) / build_row_bytes(spec, dim);
 }
 
 void BuildBudget::search_ends() {

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "index/kernels.h"
+#include "index/row_codes.h"
 
 namespace tessera::engine {
 namespace {
@@ -20,8 +21,9 @@ constexpr double kLinkBytes = 4;
 /// Links of a node of the lowest level, and more of them for each of m: the rest of the 2 m that
 /// it may have are pruned.
 constexpr double kLinksOfNode = 11, kLinksOfM = 0.25;
-/// Distances computed to insert one row, for each of ef_construct * log2(rows).
-constexpr double kDistancesOfInsertion = 4.5;
+/// Insertion of one row takes as long as so many distances to rows at random, for each of
+/// ef_construct * log2(rows). About half as many are computed.
+constexpr double kDistancesOfInsertion = 1.6;
 constexpr double kCentroidsOfSegment = 256;
 // As index/ivf_build.cpp trains.
 constexpr double kRowsPerListMin = 39, kTrainingRowsPerList = 64, kTrainingIterations = 10;
@@ -29,16 +31,22 @@ constexpr double kRowsPerListMin = 39, kTrainingRowsPerList = 64, kTrainingItera
 constexpr double kBlockedDistanceShare = 0.25;
 
 double code_bytes_a_row(const EstimateInput& input) {
-  const double dim = input.dim;
-  const double product_bytes =
-      input.spec.pq_segment_count > 0 ? input.spec.pq_segment_count : std::ceil(dim / 4);
-  if (input.spec.type == IndexType::kIvfSq8) return dim;
-  // Beside the code, what the query's distance to the row's list does not say.
-  if (input.spec.type == IndexType::kIvfPq) return product_bytes + sizeof(float);
-  if (input.spec.type != IndexType::kHnsw || input.spec.codes == CodeType::kNone) return 0;
-  if (input.spec.codes == CodeType::kBinary) return std::ceil(dim / 8);
-  if (input.spec.codes == CodeType::kSq4) return std::ceil(dim / 2);
-  return input.spec.codes == CodeType::kPq ? product_bytes : dim;
+  switch (input.spec.type) {
+    case IndexType::kHnsw:
+      return static_cast<double>(index::row_code_bytes(input.spec, input.dim));
+    case IndexType::kIvfSq8:
+      return input.dim;
+    case IndexType::kIvfPq: {
+      // Beside the code, what the query's distance to the row's list does not say.
+      index::IndexSpec product = input.spec;
+      product.codes = CodeType::kPq;
+      return static_cast<double>(index::row_code_bytes(product, input.dim)) + sizeof(float);
+    }
+    case IndexType::kFlat:
+    case IndexType::kIvfFlat:
+      return 0;
+  }
+  return 0;
 }
 
 bool is_product_code(const index::IndexSpec& spec) {

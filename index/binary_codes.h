@@ -3,7 +3,7 @@
 #include <memory>
 #include <vector>
 
-#include "index/aligned_bytes.h"
+#include "index/code_block.h"
 #include "index/row_codes.h"
 
 namespace tessera::index {
@@ -14,18 +14,17 @@ namespace tessera::index {
 class BinaryCodes final : public RowCodes {
  public:
   /// `center`: one a dimension; `norm`: root mean square of the rows' distance to it; `codes`:
-  /// row_count rows of stride_of(dim) bytes.
-  BinaryCodes(Metric metric, std::vector<float> center, float norm, std::size_t row_count,
-              AlignedBytes codes);
+  /// rows of stride_of(dim) bytes.
+  BinaryCodes(Metric metric, std::vector<float> center, float norm, CodeBlock codes);
 
   [[nodiscard]] CodeType type() const override { return CodeType::kBinary; }
-  [[nodiscard]] std::size_t row_count() const override { return row_count_; }
+  [[nodiscard]] std::size_t row_count() const override { return codes_.row_count(); }
   bool prepare(const float* query, CodeQuery& prepared) const override;
   void prepare_row(std::uint32_t row, CodeQuery& prepared) const override;
   void distances_at(CodeQuery& query, std::span<const std::uint32_t> rows,
                     float* out) const override;
   [[nodiscard]] std::size_t candidate_count(std::size_t k) const override;
-  [[nodiscard]] std::uint64_t hash(std::uint32_t row) const override;
+  [[nodiscard]] std::uint64_t hash(std::uint32_t row) const override { return codes_.hash(row); }
   [[nodiscard]] std::unique_ptr<const RowCodes> reordered(
       std::span<const std::uint32_t> order) const override;
   Status save(ByteSink& sink) const override;
@@ -36,14 +35,17 @@ class BinaryCodes final : public RowCodes {
   static void encode(const float* row, const std::vector<float>& center, std::uint8_t* code);
 
  private:
-  void set_scale(double query_norm, CodeQuery& prepared) const;
+  /// Of a query y and the centre c: |y - c| and <y, c>.
+  struct QueryNorms {
+    double norm = 0;
+    double center_product = 0;
+  };
+  void set_scale(const QueryNorms& query, CodeQuery& prepared) const;
 
   const Metric metric_;
   const std::vector<float> center_;
   const float norm_;
-  const std::size_t row_count_;
-  const std::size_t stride_;
-  const AlignedBytes codes_;
+  const CodeBlock codes_;
 };
 
 RowCodesResult build_binary_codes(const IndexSpec& spec, Metric metric, VectorSpan rows,
@@ -52,6 +54,6 @@ RowCodesResult build_binary_codes(const IndexSpec& spec, Metric metric, VectorSp
 
 /// What BinaryCodes::save wrote.
 RowCodesResult load_binary_codes(Metric metric, std::size_t row_count, std::size_t dim,
-                                 std::span<const std::byte>& bytes);
+                                 ByteReader& reader);
 
 }  // namespace tessera::index

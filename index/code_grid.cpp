@@ -77,6 +77,12 @@ CodeGrid grid_of(const std::vector<double>& middles, double reach, std::uint32_t
   return grid;
 }
 
+/// Smaller steps have no inverse, and products of them vanish.
+bool has_inverse(const CodeGrid& grid) {
+  constexpr float kStepMin = 1e-30F;
+  return std::isfinite(grid.step) && grid.step > kStepMin;
+}
+
 }  // namespace
 
 void CodeGrid::encode(const float* row, std::uint8_t* levels) const {
@@ -115,21 +121,23 @@ bool train_grid(Metric metric, VectorSpan rows, std::span<const std::uint32_t> s
     const auto nth = reaches.begin() + static_cast<std::ptrdiff_t>(
                                            quantile * static_cast<double>(reaches.size() - 1));
     std::nth_element(reaches.begin(), nth, reaches.end());
-    return *nth;
+    // Of rows that are mostly the middle, a quantile may hold nothing else.
+    return *nth > 0 ? *nth : reach_max;
   };
   if (options.quantile < 1) {
     grid = grid_of(middles, reach_at(options.quantile), options.level_count);
-    return true;
+    return has_inverse(grid);
   }
   double least = std::numeric_limits<double>::infinity();
   for (const double quantile : kQuantiles) {
     CodeGrid candidate = grid_of(middles, reach_at(quantile), options.level_count);
+    if (!has_inverse(candidate)) continue;
     const double error = similarity_error(candidate, rows, part);
     if (!(error < least)) continue;
     least = error;
     grid = std::move(candidate);
   }
-  return std::isfinite(least) && std::isfinite(grid.step) && grid.step > 1e-30F;
+  return std::isfinite(least);
 }
 
 bool to_signed_bytes(const float* values, const float* center, std::size_t dim, std::int8_t* bytes,

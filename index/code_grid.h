@@ -28,7 +28,8 @@ struct GridOptions {
   float quantile = 1;
 };
 
-/// Trains on the rows `sample`. False when the values span more than a float holds.
+/// Trains on the rows `sample`. False when the values span more than a float holds, or so little
+/// that no step does.
 bool train_grid(Metric metric, VectorSpan rows, std::span<const std::uint32_t> sample,
                 const GridOptions& options, CodeGrid& grid);
 

@@ -13,7 +13,7 @@
 namespace tessera::index {
 namespace {
 
-constexpr std::size_t kLineBytes = 64;
+constexpr std::size_t kLineBytes = CodeBlock::kLineBytes;
 constexpr std::size_t kEncodeBlock = 4096;
 constexpr std::size_t kTrainingRows = 65536;
 constexpr std::uint32_t kSmallLevelCount = 16;
@@ -22,26 +22,17 @@ bool uses_levels(Metric metric) {
   return metric == Metric::kManhattan;
 }
 
-Status corrupt(const char* field, const std::string& what) {
-  return {Code::kCorrupt, std::string("codes: ") + field + ": " + what};
-}
-
 }  // namespace
 
-GridCodes::GridCodes(Metric metric, CodeGrid grid, std::size_t row_count, AlignedBytes codes)
-    : metric_(metric),
-      grid_(std::move(grid)),
-      row_count_(row_count),
-      stride_(stride_of(grid_)),
-      codes_(std::move(codes)) {
+GridCodes::GridCodes(Metric metric, CodeGrid grid, CodeBlock codes)
+    : metric_(metric), grid_(std::move(grid)), codes_(std::move(codes)) {
   compute_terms();
 }
 
-std::size_t GridCodes::stride_of(const CodeGrid& grid) {
+std::size_t GridCodes::stride_of(std::uint32_t level_count, std::size_t dim) {
   // A line of 4-bit codes holds values that are 64 apart in one byte: 128 of them fill it.
-  const std::size_t line_values =
-      grid.level_count == kSmallLevelCount ? 2 * kLineBytes : kLineBytes;
-  return (grid.dim() + line_values - 1) / line_values * kLineBytes;
+  const std::size_t line_values = level_count == kSmallLevelCount ? 2 * kLineBytes : kLineBytes;
+  return (dim + line_values - 1) / line_values * kLineBytes;
 }
 
 void GridCodes::pack(const CodeGrid& grid, const std::uint8_t* levels, std::uint8_t* code) {
@@ -57,7 +48,7 @@ void GridCodes::pack(const CodeGrid& grid, const std::uint8_t* levels, std::uint
 }
 
 void GridCodes::unpack(std::uint32_t row, std::uint8_t* levels) const {
-  const std::uint8_t* const code = codes_.data() + row * stride_;
+  const std::uint8_t* const code = codes_.row(row);
   if (!is_small()) {
     std::memcpy(levels, code, grid_.dim());
     return;
@@ -70,9 +61,9 @@ void GridCodes::unpack(std::uint32_t row, std::uint8_t* levels) const {
 
 void GridCodes::compute_terms() {
   if (metric_ != Metric::kEuclid) return;
-  terms_.resize(row_count_);
+  terms_.resize(row_count());
   std::vector<std::uint8_t> levels(grid_.dim());
-  for (std::uint32_t row = 0; row < row_count_; ++row) {
+  for (std::uint32_t row = 0; row < terms_.size(); ++row) {
     unpack(row, levels.data());
     std::int64_t squares = 0;
     for (const std::uint8_t level : levels) {
@@ -151,11 +142,12 @@ void GridCodes::distances_at(CodeQuery& query, std::span<const std::uint32_t> ro
   std::int32_t* const sums = query.sums.data();
   const auto* const bytes = reinterpret_cast<const std::int8_t*>(query.bytes.data());
   if (uses_levels(metric_)) {
-    kernel.sad_u8_at(query.bytes.data(), codes_.data(), stride_, rows.data(), rows.size(), sums);
+    kernel.sad_u8_at(query.bytes.data(), codes_.data(), codes_.stride(), rows.data(), rows.size(),
+                     sums);
   } else if (is_small()) {
-    kernel.dot_u4_at(bytes, codes_.data(), stride_, rows.data(), rows.size(), sums);
+    kernel.dot_u4_at(bytes, codes_.data(), codes_.stride(), rows.data(), rows.size(), sums);
   } else {
-    kernel.dot_u8_at(bytes, codes_.data(), stride_, rows.data(), rows.size(), sums);
+    kernel.dot_u8_at(bytes, codes_.data(), codes_.stride(), rows.data(), rows.size(), sums);
   }
   if (terms_.empty()) {
     for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -174,26 +166,18 @@ std::size_t GridCodes::candidate_count(std::size_t k) const {
   return is_small() ? kSmallFactor * k : k + std::max(kAddedLeast, k / 8);
 }
 
-std::uint64_t GridCodes::hash(std::uint32_t row) const {
-  return hash_code({codes_.data() + row * stride_, stride_});
-}
-
 std::unique_ptr<const RowCodes> GridCodes::reordered(std::span<const std::uint32_t> order) const {
-  AlignedBytes codes(order.size() * stride_);
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    std::memcpy(codes.data() + i * stride_, codes_.data() + order[i] * stride_, stride_);
-  }
-  return std::make_unique<const GridCodes>(metric_, grid_, order.size(), std::move(codes));
+  return std::make_unique<const GridCodes>(metric_, grid_, codes_.reordered(order));
 }
 
 Status GridCodes::save(ByteSink& sink) const {
   TESSERA_RETURN_IF_ERROR(sink.append(std::as_bytes(std::span(grid_.center))));
   TESSERA_RETURN_IF_ERROR(sink.append(std::as_bytes(std::span(&grid_.step, 1))));
-  return sink.append(std::as_bytes(std::span(codes_.data(), row_count_ * stride_)));
+  return codes_.save(sink);
 }
 
 std::size_t GridCodes::memory_bytes() const {
-  return sizeof(*this) + codes_.size() + terms_.capacity() * sizeof(float) +
+  return sizeof(*this) + codes_.memory_bytes() + terms_.capacity() * sizeof(float) +
          grid_.center.capacity() * sizeof(float);
 }
 
@@ -210,8 +194,8 @@ RowCodesResult build_grid_codes(std::uint32_t level_count, const IndexSpec& spec
   if (!train_grid(metric, rows, sample, {level_count, spec.code_quantile}, grid)) {
     return std::unique_ptr<const RowCodes>();
   }
-  const std::size_t stride = GridCodes::stride_of(grid);
-  AlignedBytes codes(row_ids.size() * stride);
+  const std::size_t stride = GridCodes::stride_of(level_count, rows.dim);
+  CodeBlock codes(row_ids.size(), stride);
   const std::size_t block_count = (row_ids.size() + kEncodeBlock - 1) / kEncodeBlock;
   const auto work = [&](std::size_t block, std::size_t /*worker*/) -> Status {
     std::vector<std::uint8_t> levels(rows.dim);
@@ -223,33 +207,23 @@ RowCodesResult build_grid_codes(std::uint32_t level_count, const IndexSpec& spec
     return {};
   };
   TESSERA_RETURN_IF_ERROR(run_blocks("row codes", block_count, control, work));
-  return std::make_unique<const GridCodes>(metric, std::move(grid), row_ids.size(),
-                                           std::move(codes));
+  return std::make_unique<const GridCodes>(metric, std::move(grid), std::move(codes));
 }
 
 RowCodesResult load_grid_codes(std::uint32_t level_count, Metric metric, std::size_t row_count,
-                               std::size_t dim, std::span<const std::byte>& bytes) {
+                               std::size_t dim, ByteReader& reader) {
   CodeGrid grid;
   grid.level_count = level_count;
-  if (bytes.size() < (dim + 1) * sizeof(float)) return corrupt("center", "is cut short");
-  grid.center.resize(dim);
-  std::memcpy(grid.center.data(), bytes.data(), dim * sizeof(float));
-  std::memcpy(&grid.step, bytes.data() + dim * sizeof(float), sizeof(float));
-  bytes = bytes.subspan((dim + 1) * sizeof(float));
-  const bool is_finite = std::all_of(grid.center.begin(), grid.center.end(),
-                                     [](float value) { return std::isfinite(value); });
-  if (!is_finite) return corrupt("center", "a value is not finite");
-  if (!(grid.step > 0) || !std::isfinite(grid.step)) return corrupt("step", "is not above zero");
-  const std::size_t stride = GridCodes::stride_of(grid);
-  if (row_count > bytes.size() / stride) {
-    return corrupt("codes", "need " + std::to_string(row_count) + " rows of " +
-                                std::to_string(stride) + " bytes where " +
-                                std::to_string(bytes.size()) + " bytes are left");
+  TESSERA_RETURN_IF_ERROR(reader.read_finite("center", dim, grid.center));
+  TESSERA_RETURN_IF_ERROR(reader.read("step", grid.step));
+  // Squared norms of decoded rows have to be floats, as train_grid sees to.
+  const double reach = double{grid.step} * (level_count / 2);
+  if (!(grid.step > 0) || !(reach * reach * static_cast<double>(dim) < 1e37)) {
+    return reader.corrupt("step", "is out of range");
   }
-  AlignedBytes codes(row_count * stride);
-  if (row_count > 0) std::memcpy(codes.data(), bytes.data(), row_count * stride);
-  bytes = bytes.subspan(row_count * stride);
-  return std::make_unique<const GridCodes>(metric, std::move(grid), row_count, std::move(codes));
+  TESSERA_ASSIGN_OR_RETURN(
+      CodeBlock codes, CodeBlock::load(row_count, GridCodes::stride_of(level_count, dim), reader));
+  return std::make_unique<const GridCodes>(metric, std::move(grid), std::move(codes));
 }
 
 }  // namespace tessera::index

@@ -3,7 +3,7 @@
 #include <memory>
 #include <vector>
 
-#include "index/aligned_bytes.h"
+#include "index/code_block.h"
 #include "index/code_grid.h"
 #include "index/row_codes.h"
 
@@ -13,24 +13,24 @@ namespace tessera::index {
 /// Thread rule: immutable.
 class GridCodes final : public RowCodes {
  public:
-  /// `codes`: row_count rows of stride_of(grid) bytes.
-  GridCodes(Metric metric, CodeGrid grid, std::size_t row_count, AlignedBytes codes);
+  /// `codes`: rows of the grid's stride_of() bytes.
+  GridCodes(Metric metric, CodeGrid grid, CodeBlock codes);
 
   [[nodiscard]] CodeType type() const override;
-  [[nodiscard]] std::size_t row_count() const override { return row_count_; }
+  [[nodiscard]] std::size_t row_count() const override { return codes_.row_count(); }
   bool prepare(const float* query, CodeQuery& prepared) const override;
   void prepare_row(std::uint32_t row, CodeQuery& prepared) const override;
   void distances_at(CodeQuery& query, std::span<const std::uint32_t> rows,
                     float* out) const override;
   [[nodiscard]] std::size_t candidate_count(std::size_t k) const override;
-  [[nodiscard]] std::uint64_t hash(std::uint32_t row) const override;
+  [[nodiscard]] std::uint64_t hash(std::uint32_t row) const override { return codes_.hash(row); }
   [[nodiscard]] std::unique_ptr<const RowCodes> reordered(
       std::span<const std::uint32_t> order) const override;
   Status save(ByteSink& sink) const override;
   [[nodiscard]] std::size_t memory_bytes() const override;
 
   /// Bytes a row: whole cache lines.
-  static std::size_t stride_of(const CodeGrid& grid);
+  static std::size_t stride_of(std::uint32_t level_count, std::size_t dim);
   /// One row's levels (a byte each) into its stride_of bytes.
   static void pack(const CodeGrid& grid, const std::uint8_t* levels, std::uint8_t* code);
 
@@ -39,7 +39,7 @@ class GridCodes final : public RowCodes {
   [[nodiscard]] std::int32_t half() const {
     return static_cast<std::int32_t>(grid_.level_count / 2);
   }
-  [[nodiscard]] std::size_t query_bytes() const { return is_small() ? 2 * stride_ : stride_; }
+  [[nodiscard]] std::size_t query_bytes() const { return (is_small() ? 2 : 1) * codes_.stride(); }
   /// The levels of a row, a byte each.
   void unpack(std::uint32_t row, std::uint8_t* levels) const;
   void set_scale(float scale, std::int32_t sum, double squared_norm, CodeQuery& prepared) const;
@@ -47,9 +47,7 @@ class GridCodes final : public RowCodes {
 
   const Metric metric_;
   const CodeGrid grid_;
-  const std::size_t row_count_;
-  const std::size_t stride_;
-  const AlignedBytes codes_;
+  const CodeBlock codes_;
   std::vector<float> terms_;  ///< Squared norm of each decoded row, less the centre; Euclid only.
 };
 
@@ -60,6 +58,6 @@ RowCodesResult build_grid_codes(std::uint32_t level_count, const IndexSpec& spec
 
 /// What GridCodes::save wrote.
 RowCodesResult load_grid_codes(std::uint32_t level_count, Metric metric, std::size_t row_count,
-                               std::size_t dim, std::span<const std::byte>& bytes);
+                               std::size_t dim, ByteReader& reader);
 
 }  // namespace tessera::index

@@ -2,16 +2,15 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstring>
 #include <string>
 #include <type_traits>
 #include <vector>
 
+#include "index/byte_reader.h"
+
 namespace tessera::index {
 namespace {
-
-static_assert(std::endian::native == std::endian::little, "files are little-endian");
 
 constexpr std::uint32_t kFormatVersion = 2;
 // A level holds on average 1/m of the one below; 32 of them are more rows than exist.
@@ -73,35 +72,10 @@ std::string field_of(std::size_t level, const char* field) {
   return "levels[" + std::to_string(level) + "]." + field;
 }
 
-/// Takes fields from the front of the bytes.
-class Reader {
- public:
-  explicit Reader(std::span<const std::byte>& bytes) : bytes_(bytes) {}
-
-  /// `count` values; kCorrupt when fewer bytes are left, before anything is allocated.
-  template <class Vector>
-  Status read(const std::string& field, std::uint64_t count, Vector& values) {
-    using Value = typename Vector::value_type;
-    static_assert(std::is_trivially_copyable_v<Value>);
-    if (count > bytes_.size() / sizeof(Value)) {
-      return corrupt(field, "needs " + std::to_string(count) + " values of " +
-                                std::to_string(sizeof(Value)) + " bytes where " +
-                                std::to_string(bytes_.size()) + " bytes are left");
-    }
-    values.resize(count);
-    if (count > 0) std::memcpy(values.data(), bytes_.data(), count * sizeof(Value));
-    bytes_ = bytes_.subspan(count * sizeof(Value));
-    return {};
-  }
-
- private:
-  std::span<const std::byte>& bytes_;
-};
-
 class GraphLoader {
  public:
   GraphLoader(std::uint32_t m, VectorSpan rows, std::span<const std::byte>& bytes)
-      : m_(m), rows_(rows), reader_(bytes) {}
+      : m_(m), rows_(rows), reader_("hnsw graph", bytes) {}
 
   Result<HnswGraph> load() {
     TESSERA_RETURN_IF_ERROR(read_header());
@@ -232,7 +206,7 @@ class GraphLoader {
 
   const std::uint32_t m_;
   const VectorSpan rows_;
-  Reader reader_;
+  ByteReader reader_;
   FileHeader header_ = {};
   HnswGraph graph_;
   std::vector<bool> is_chained_;  ///< Rows that are not their own representative; may be empty.

@@ -78,7 +78,7 @@ Status read_lists(ByteReader& reader, std::size_t list_count, IvfData& data) {
 
 IndexResult load(const IndexSpec& spec, Metric metric, VectorSpan rows,
                  std::span<const std::byte> bytes) {
-  ByteReader reader(bytes);
+  ByteReader reader("ivf index", bytes);
   std::vector<FileHeader> headers;
   TESSERA_RETURN_IF_ERROR(reader.read("header", 1, headers));
   const FileHeader& header = headers.front();

@@ -30,18 +30,20 @@ std::vector<float> columns_of(VectorSpan rows, std::span<const std::uint32_t> ro
   return columns;
 }
 
-Status corrupt(const char* field, const std::string& what) {
-  return {Code::kCorrupt, std::string("codes: ") + field + ": " + what};
+/// Whether sums of squared words, and so distances between coded rows, are floats by far.
+bool are_comparable(const std::vector<float>& words) {
+  double squares = 0;
+  for (const float value : words) squares += double{value} * value;
+  return squares < 1e29;
 }
 
 }  // namespace
 
-ProductCodes::ProductCodes(Metric metric, std::size_t segment_count, std::vector<float> words,
-                           std::vector<std::uint8_t> codes)
+ProductCodes::ProductCodes(Metric metric, std::vector<float> words, CodeBlock codes)
     : metric_(metric),
-      segment_count_(segment_count),
+      segment_count_(codes.stride()),
       words_(std::move(words)),
-      segment_dim_(words_.size() / (segment_count * kWordCount)),
+      segment_dim_(words_.size() / (segment_count_ * kWordCount)),
       codes_(std::move(codes)) {}
 
 bool ProductCodes::prepare(const float* query, CodeQuery& prepared) const {
@@ -56,8 +58,9 @@ bool ProductCodes::prepare(const float* query, CodeQuery& prepared) const {
 
 void ProductCodes::prepare_row(std::uint32_t row, CodeQuery& prepared) const {
   std::vector<float> decoded(segment_count_ * segment_dim_);
+  const std::uint8_t* const code = codes_.row(row);
   for (std::size_t segment = 0; segment < segment_count_; ++segment) {
-    std::copy_n(word(segment, codes_[row * segment_count_ + segment]), segment_dim_,
+    std::copy_n(word(segment, code[segment]), segment_dim_,
                 decoded.data() + segment * segment_dim_);
   }
   (void)prepare(decoded.data(), prepared);
@@ -66,7 +69,7 @@ void ProductCodes::prepare_row(std::uint32_t row, CodeQuery& prepared) const {
 void ProductCodes::distances_at(CodeQuery& query, std::span<const std::uint32_t> rows,
                                 float* out) const {
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const std::uint8_t* const code = codes_.data() + rows[i] * segment_count_;
+    const std::uint8_t* const code = codes_.row(rows[i]);
     const float* table = query.table.data();
     float sum = 0;
     for (std::size_t segment = 0; segment < segment_count_; ++segment, table += kWordCount) {
@@ -81,29 +84,20 @@ std::size_t ProductCodes::candidate_count(std::size_t k) const {
   return kFactor * k;
 }
 
-std::uint64_t ProductCodes::hash(std::uint32_t row) const {
-  return hash_code({codes_.data() + row * segment_count_, segment_count_});
-}
-
 std::unique_ptr<const RowCodes> ProductCodes::reordered(
     std::span<const std::uint32_t> order) const {
-  std::vector<std::uint8_t> codes(order.size() * segment_count_);
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    std::memcpy(codes.data() + i * segment_count_, codes_.data() + order[i] * segment_count_,
-                segment_count_);
-  }
-  return std::make_unique<const ProductCodes>(metric_, segment_count_, words_, std::move(codes));
+  return std::make_unique<const ProductCodes>(metric_, words_, codes_.reordered(order));
 }
 
 Status ProductCodes::save(ByteSink& sink) const {
   const auto segment_count = static_cast<std::uint32_t>(segment_count_);
   TESSERA_RETURN_IF_ERROR(sink.append(std::as_bytes(std::span(&segment_count, 1))));
   TESSERA_RETURN_IF_ERROR(sink.append(std::as_bytes(std::span(words_))));
-  return sink.append(std::as_bytes(std::span(codes_)));
+  return codes_.save(sink);
 }
 
 std::size_t ProductCodes::memory_bytes() const {
-  return sizeof(*this) + codes_.size() + words_.size() * sizeof(float);
+  return sizeof(*this) + codes_.memory_bytes() + words_.capacity() * sizeof(float);
 }
 
 RowCodesResult build_product_codes(const IndexSpec& spec, Metric metric, VectorSpan rows,
@@ -117,7 +111,7 @@ RowCodesResult build_product_codes(const IndexSpec& spec, Metric metric, VectorS
     sample.push_back(row_ids[position]);
   }
   std::vector<float> words(segment_count * word_count * width);
-  std::vector<std::uint8_t> codes(row_ids.size() * segment_count);
+  CodeBlock codes(row_ids.size(), segment_count);
   BuildControl inner;
   inner.cancel = control.cancel;
   const auto work = [&](std::size_t segment, std::size_t /*worker*/) -> Status {
@@ -139,40 +133,28 @@ RowCodesResult build_product_codes(const IndexSpec& spec, Metric metric, VectorS
       const std::vector<float> values = columns_of(rows, block, segment * width, width);
       TESSERA_RETURN_IF_ERROR(assigner.assign(
           {values.data(), block.size(), width}, inner, [&](std::size_t row, std::uint32_t word) {
-            codes[(first + row) * segment_count + segment] = static_cast<std::uint8_t>(word);
+            codes.row(first + row)[segment] = static_cast<std::uint8_t>(word);
           }));
     }
     return {};
   };
   TESSERA_RETURN_IF_ERROR(run_blocks("product codes", segment_count, control, work));
-  return std::make_unique<const ProductCodes>(metric, segment_count, std::move(words),
-                                              std::move(codes));
+  if (!are_comparable(words)) return std::unique_ptr<const RowCodes>();
+  return std::make_unique<const ProductCodes>(metric, std::move(words), std::move(codes));
 }
 
 RowCodesResult load_product_codes(Metric metric, std::size_t row_count, std::size_t dim,
-                                  std::span<const std::byte>& bytes) {
+                                  ByteReader& reader) {
   std::uint32_t segment_count = 0;
-  if (bytes.size() < sizeof(segment_count)) return corrupt("segment_count", "is cut short");
-  std::memcpy(&segment_count, bytes.data(), sizeof(segment_count));
-  bytes = bytes.subspan(sizeof(segment_count));
+  TESSERA_RETURN_IF_ERROR(reader.read("segment_count", segment_count));
   if (segment_count == 0 || segment_count > dim || dim % segment_count != 0) {
-    return corrupt("segment_count",
-                   std::to_string(segment_count) + " does not divide the dimension");
+    return reader.corrupt("segment_count",
+                          std::to_string(segment_count) + " does not divide the dimension");
   }
-  const std::size_t word_bytes = ProductCodes::kWordCount * dim * sizeof(float);
-  if (bytes.size() < word_bytes) return corrupt("words", "are cut short");
-  std::vector<float> words(ProductCodes::kWordCount * dim);
-  std::memcpy(words.data(), bytes.data(), word_bytes);
-  bytes = bytes.subspan(word_bytes);
-  const bool is_finite =
-      std::all_of(words.begin(), words.end(), [](float value) { return std::isfinite(value); });
-  if (!is_finite) return corrupt("words", "a value is not finite");
-  if (row_count > bytes.size() / segment_count) return corrupt("codes", "are cut short");
-  std::vector<std::uint8_t> codes(row_count * segment_count);
-  if (row_count > 0) std::memcpy(codes.data(), bytes.data(), codes.size());
-  bytes = bytes.subspan(codes.size());
-  return std::make_unique<const ProductCodes>(metric, segment_count, std::move(words),
-                                              std::move(codes));
+  std::vector<float> words;
+  TESSERA_RETURN_IF_ERROR(reader.read_finite("words", ProductCodes::kWordCount * dim, words));
+  TESSERA_ASSIGN_OR_RETURN(CodeBlock codes, CodeBlock::load(row_count, segment_count, reader));
+  return std::make_unique<const ProductCodes>(metric, std::move(words), std::move(codes));
 }
 
 }  // namespace tessera::index

@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "index/code_block.h"
 #include "index/row_codes.h"
 
 namespace tessera::index {
@@ -14,19 +15,17 @@ class ProductCodes final : public RowCodes {
  public:
   static constexpr std::size_t kWordCount = 256;
 
-  /// `words`: segment_count x kWordCount x (dim / segment_count); `codes`: segment_count bytes a
-  /// row.
-  ProductCodes(Metric metric, std::size_t segment_count, std::vector<float> words,
-               std::vector<std::uint8_t> codes);
+  /// `codes`: rows of a byte a segment; `words`: segments x kWordCount x (dim / segments).
+  ProductCodes(Metric metric, std::vector<float> words, CodeBlock codes);
 
   [[nodiscard]] CodeType type() const override { return CodeType::kPq; }
-  [[nodiscard]] std::size_t row_count() const override { return codes_.size() / segment_count_; }
+  [[nodiscard]] std::size_t row_count() const override { return codes_.row_count(); }
   bool prepare(const float* query, CodeQuery& prepared) const override;
   void prepare_row(std::uint32_t row, CodeQuery& prepared) const override;
   void distances_at(CodeQuery& query, std::span<const std::uint32_t> rows,
                     float* out) const override;
   [[nodiscard]] std::size_t candidate_count(std::size_t k) const override;
-  [[nodiscard]] std::uint64_t hash(std::uint32_t row) const override;
+  [[nodiscard]] std::uint64_t hash(std::uint32_t row) const override { return codes_.hash(row); }
   [[nodiscard]] std::unique_ptr<const RowCodes> reordered(
       std::span<const std::uint32_t> order) const override;
   Status save(ByteSink& sink) const override;
@@ -41,16 +40,16 @@ class ProductCodes final : public RowCodes {
   const std::size_t segment_count_;
   const std::vector<float> words_;
   const std::size_t segment_dim_;
-  const std::vector<std::uint8_t> codes_;
+  const CodeBlock codes_;
 };
 
-/// spec.pq_segment_count segments, or about dim / 4.
+/// spec.pq_segment_count segments, or about dim / 4. Null when the values are too large to compare.
 RowCodesResult build_product_codes(const IndexSpec& spec, Metric metric, VectorSpan rows,
                                    std::span<const std::uint32_t> row_ids,
                                    const BuildControl& control);
 
 /// What ProductCodes::save wrote.
 RowCodesResult load_product_codes(Metric metric, std::size_t row_count, std::size_t dim,
-                                  std::span<const std::byte>& bytes);
+                                  ByteReader& reader);
 
 }  // namespace tessera::index

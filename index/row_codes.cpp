@@ -1,13 +1,15 @@
 #include "index/row_codes.h"
 
 #include <algorithm>
-#include <cstring>
+#include <limits>
 #include <string>
-#include <string_view>
+#include <type_traits>
 
 #include "base/log.h"
 #include "index/binary_codes.h"
+#include "index/byte_reader.h"
 #include "index/grid_codes.h"
+#include "index/ivf_codes.h"
 #include "index/kernels.h"
 #include "index/nearest_rows.h"
 #include "index/product_codes.h"
@@ -86,13 +88,10 @@ bool has_blind_group(const RowCodes& codes) {
 
 }  // namespace
 
-std::uint64_t hash_code(std::span<const std::uint8_t> code) {
-  return std::hash<std::string_view>()({reinterpret_cast<const char*>(code.data()), code.size()});
-}
-
 RowCodesResult build_row_codes(const IndexSpec& spec, Metric metric, VectorSpan rows,
                                std::span<const std::uint32_t> row_ids,
                                const BuildControl& control) {
+  if (row_ids.empty()) return std::unique_ptr<const RowCodes>();
   switch (spec.codes) {
     case CodeType::kNone:
       return std::unique_ptr<const RowCodes>();
@@ -107,7 +106,7 @@ RowCodesResult build_row_codes(const IndexSpec& spec, Metric metric, VectorSpan 
     case CodeType::kAuto:
       break;
   }
-  if (rows.dim < kAutoDimMin || row_ids.empty()) return std::unique_ptr<const RowCodes>();
+  if (rows.dim < kAutoDimMin) return std::unique_ptr<const RowCodes>();
   TESSERA_ASSIGN_OR_RETURN(auto codes,
                            build_grid_codes(kGridLevels, spec, metric, rows, row_ids, control));
   if (codes == nullptr || has_blind_group(*codes) ||
@@ -119,34 +118,57 @@ RowCodesResult build_row_codes(const IndexSpec& spec, Metric metric, VectorSpan 
   return codes;
 }
 
+std::size_t row_code_bytes(const IndexSpec& spec, std::size_t dim) {
+  switch (spec.codes) {
+    case CodeType::kNone:
+      return 0;
+    case CodeType::kSq8:
+      return GridCodes::stride_of(kGridLevels, dim);
+    case CodeType::kSq4:
+      return GridCodes::stride_of(kSmallGridLevels, dim);
+    case CodeType::kBinary:
+      return BinaryCodes::stride_of(dim);
+    case CodeType::kPq: {
+      const auto segment_count = pq_segment_count(spec, dim);
+      return segment_count.has_value() ? *segment_count : spec.pq_segment_count;
+    }
+    case CodeType::kAuto:
+      return dim < kAutoDimMin ? 0 : GridCodes::stride_of(kGridLevels, dim);
+  }
+  return 0;
+}
+
 RowCodesResult load_row_codes(Metric metric, std::size_t row_count, std::size_t dim,
                               std::span<const std::byte>& bytes) {
-  const auto corrupt = [](const char* field, const std::string& what) {
-    return Status(Code::kCorrupt, std::string("codes: ") + field + ": " + what);
-  };
-  CodesHeader header;
-  if (bytes.size() < sizeof(header)) return corrupt("header", "is cut short");
-  std::memcpy(&header, bytes.data(), sizeof(header));
-  bytes = bytes.subspan(sizeof(header));
+  ByteReader reader("codes", bytes);
+  CodesHeader header = {};
+  TESSERA_RETURN_IF_ERROR(reader.read("header", header));
+  if (header.type > std::numeric_limits<std::underlying_type_t<CodeType>>::max()) {
+    return reader.corrupt("type", std::to_string(header.type) + " is unknown");
+  }
   if (header.type == static_cast<std::uint32_t>(CodeType::kNone)) {
+    if (header.dim != 0) return reader.corrupt("dim", "is not zero where there are no codes");
+    if (header.row_count != 0) {
+      return reader.corrupt("row_count", "is not zero where there are no codes");
+    }
     return std::unique_ptr<const RowCodes>();
   }
-  if (header.dim != dim) return corrupt("dim", "differs from the rows'");
-  if (header.row_count != row_count) return corrupt("row_count", "differs from the nodes'");
+  if (header.dim != dim) return reader.corrupt("dim", "differs from the rows'");
+  if (header.row_count != row_count) return reader.corrupt("row_count", "differs from the nodes'");
   switch (static_cast<CodeType>(header.type)) {
     case CodeType::kSq8:
-      return load_grid_codes(kGridLevels, metric, row_count, dim, bytes);
+      return load_grid_codes(kGridLevels, metric, row_count, dim, reader);
     case CodeType::kSq4:
-      return load_grid_codes(kSmallGridLevels, metric, row_count, dim, bytes);
+      return load_grid_codes(kSmallGridLevels, metric, row_count, dim, reader);
     case CodeType::kBinary:
-      return load_binary_codes(metric, row_count, dim, bytes);
+      return load_binary_codes(metric, row_count, dim, reader);
     case CodeType::kPq:
-      return load_product_codes(metric, row_count, dim, bytes);
+      return load_product_codes(metric, row_count, dim, reader);
     case CodeType::kNone:
     case CodeType::kAuto:
       break;
   }
-  return corrupt("type", std::to_string(header.type) + " is unknown");
+  return reader.corrupt("type", std::to_string(header.type) + " is unknown");
 }
 
 Status save_row_codes(const RowCodes* codes, std::size_t dim, ByteSink& sink) {

@@ -55,15 +55,17 @@ class RowCodes {
   [[nodiscard]] virtual std::size_t memory_bytes() const = 0;
 };
 
-/// A hash of a code's bytes.
-std::uint64_t hash_code(std::span<const std::uint8_t> code);
-
 using RowCodesResult = Result<std::unique_ptr<const RowCodes>>;
 
-/// Codes of the rows row_ids, in that order. Null when spec.codes is kNone; for kAuto also when a
-/// sample shows that codes do not tell these rows apart. kCancelled.
+/// Codes of the rows row_ids, in that order. Null when spec.codes is kNone, when there are no
+/// rows, and when their values are too large or too small for codes; for kAuto also when a sample
+/// shows that codes do not tell these rows apart. kCancelled.
 RowCodesResult build_row_codes(const IndexSpec& spec, Metric metric, VectorSpan rows,
                                std::span<const std::uint32_t> row_ids, const BuildControl& control);
+
+/// Bytes a row that build_row_codes takes for spec.codes, tables aside; of kAuto where it chooses
+/// codes.
+std::size_t row_code_bytes(const IndexSpec& spec, std::size_t dim);
 
 /// Bytes that are taken from the front of `bytes` by load_row_codes; the form of each kind is
 /// described in docs/formats.md. Null for kNone. Untrusted: kCorrupt names the field.

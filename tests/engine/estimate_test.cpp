@@ -60,6 +60,45 @@ TEST_CASE("estimate: memory is that of really built indexes within the promised 
   }
 }
 
+TEST_CASE(
+    "estimate: memory of graphs with codes is that of really built ones, whatever the dimension") {
+  constexpr CodeType kTypes[] = {CodeType::kAuto, CodeType::kSq8, CodeType::kSq4, CodeType::kBinary,
+                                 CodeType::kPq};
+  for (const std::size_t dim : {20, 48, 97, 128, 260}) {
+    const Matrix rows = testing::clustered_rows({.row_count = 3000, .dim = dim, .seed = 8});
+    for (const CodeType codes : kTypes) {
+      IndexSpec spec;
+      spec.codes = codes;
+      check_against_built(spec, rows);
+    }
+  }
+}
+
+TEST_CASE("estimate: memory is that of graphs over digits and text embeddings") {
+  const auto directory = testing::data_directory();
+  if (!directory) {
+    WARN("skipped: no data directory");
+    return;
+  }
+  const auto digits = testing::read_idx_images(
+      *directory / "mnist" / "train-images-reconstructed-idx3-ubyte.gz", 3000);
+  const auto text = testing::read_npy(*directory / "text-768" / "base.npy", 3000);
+  for (const auto& rows : {digits, text}) {
+    if (rows.has_error()) {
+      WARN("skipped: " << rows.error().message());
+      continue;
+    }
+    for (const std::uint32_t m : {8U, 16U, 32U}) {
+      for (const CodeType codes : {CodeType::kNone, CodeType::kAuto, CodeType::kBinary}) {
+        IndexSpec spec;
+        spec.m = m;
+        spec.codes = codes;
+        check_against_built(spec, *rows);
+      }
+    }
+  }
+}
+
 TEST_CASE("estimate: parts add up, codes are what they say, vectors on disk need no memory") {
   IndexSpec spec;
   const struct {
@@ -68,7 +107,7 @@ TEST_CASE("estimate: parts add up, codes are what they say, vectors on disk need
   } kCodes[] = {{CodeType::kNone, 0},
                 {CodeType::kSq8, 768},
                 {CodeType::kSq4, 384},
-                {CodeType::kBinary, 96},
+                {CodeType::kBinary, 128},  // Whole cache lines.
                 {CodeType::kPq, 48}};
   constexpr std::uint64_t kPoints = 1'000'000;
   for (const auto& [codes, bytes_a_row] : kCodes) {
