@@ -32,6 +32,8 @@ void set_thread_priority(const ThreadPriority& priority) {
   // The process may have been started with a higher one, below which nothing is granted.
   const int current = ::getpriority(PRIO_PROCESS, 0);
   attributes.nice = priority.nice == 0 ? current : std::max(priority.nice, current);
+  constexpr std::uint32_t kOrdinary = 0, kBatch = 3;  // SCHED_OTHER, SCHED_BATCH
+  attributes.policy = priority.is_batch ? kBatch : kOrdinary;
   attributes.runtime_ns = static_cast<std::uint64_t>(priority.slice.count());
   constexpr long kThisThread = 0, kNoFlags = 0;
   (void)::syscall(SYS_sched_setattr, kThisThread, &attributes, kNoFlags);

@@ -13,6 +13,8 @@ struct ThreadPriority {
   /// one with a longer slice, but waits for one with an equal or shorter slice. 0: the kernel's
   /// own.
   std::chrono::nanoseconds slice{0};
+  /// It waits for its turn when it wakes up, instead of taking the processor from who has it.
+  bool is_batch = false;
 };
 
 /// Of the calling thread. The nice value can only be raised.

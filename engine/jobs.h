@@ -87,7 +87,7 @@ class Jobs {
 
 /// Of the threads that index new rows, which a search must scan until then, and of those that do
 /// the rest. Whoever answers a request takes the processor from them at once.
-inline constexpr ThreadPriority kNewRowsPriority = {5, std::chrono::milliseconds(100)};
-inline constexpr ThreadPriority kBackgroundPriority = {10, std::chrono::milliseconds(100)};
+inline constexpr ThreadPriority kNewRowsPriority = {10, std::chrono::milliseconds(100), true};
+inline constexpr ThreadPriority kBackgroundPriority = {15, std::chrono::milliseconds(100), true};
 
 }  // namespace tessera::engine

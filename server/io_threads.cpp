@@ -1,17 +1,12 @@
 #include "server/io_threads.h"
 
 #include <algorithm>
-#include <chrono>
 #include <exception>
 
 #include "base/log.h"
-#include "base/thread_priority.h"
 
 namespace tessera::server {
 namespace {
-
-/// Small requests are answered here and take less: they need not wait for those that workers have.
-constexpr std::chrono::microseconds kSlice{500};
 
 std::vector<std::unique_ptr<IoThread>> make_threads(std::size_t count) {
   std::vector<std::unique_ptr<IoThread>> all;
@@ -53,7 +48,6 @@ IoThread& IoThreads::least_busy() {
 }
 
 void IoThreads::run(IoThread& thread) {
-  set_thread_priority({0, kSlice});
   for (;;) {
     try {
       thread.io.run();

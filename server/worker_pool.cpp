@@ -56,7 +56,7 @@ void WorkerPool::stop() {
 }
 
 void WorkerPool::work() {
-  set_thread_priority({0, kSlice});
+  set_thread_priority({0, kSlice, true});
   for (;;) {
     Job job;
     {
