@@ -90,10 +90,9 @@ class Segment {
   DeadRows dead_;
 };
 
-/// Fresh rows, searched exactly, with codes that tell which need not be read, unless they are
-/// bytes. Appended by one
-/// writer while any number of readers scan; a reader sees the rows below the row_count() that it
-/// loaded.
+/// Fresh rows, searched exactly, with codes that tell which need not be read, unless the rows are
+/// bytes. Appended by one writer while any number of readers scan; a reader sees the rows below the
+/// row_count() that it loaded.
 class GrowingSegment final : public Segment {
  public:
   GrowingSegment(std::uint64_t number, const RowLayout& layout, std::uint32_t row_capacity);

@@ -112,7 +112,7 @@ Status VectorField::prepare(std::span<float> vector) const {
 }
 
 void VectorField::prepare_query(std::span<float> vector) const {
-  // Rows of float32 are as long as they can be.
+  // Stored float32 vectors are of unit length already.
   if (identity_.metric == Metric::kCosine && identity_.value_type != ValueType::kFloat32) {
     (void)index::normalise(vector);
   }
