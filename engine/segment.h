@@ -71,6 +71,7 @@ class Segment {
 
   [[nodiscard]] std::uint64_t number() const { return number_; }
   [[nodiscard]] const RowLayout& layout() const { return layout_; }
+  [[nodiscard]] std::size_t dim() const { return layout_.dim; }
   [[nodiscard]] virtual std::uint32_t row_count() const = 0;
   /// The block that holds `row`, up to its end; requires row < row_count().
   [[nodiscard]] virtual RowBlock block_at(std::uint32_t row) const = 0;

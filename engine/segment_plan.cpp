@@ -97,7 +97,7 @@ double walk_ns(const SealedSegment& segment, const FieldSearch& search, double m
       static_cast<double>(std::max<std::size_t>(search.k, search.ef.value_or(spec.ef_construct)));
   // To meet ef allowed rows, so many must be met.
   const double met = std::min(rows, ef * spec.m * kNewLinkShare * rows / matches);
-  return met * (kWalkRowNs + kWalkValueNs * static_cast<double>(segment.layout().dim));
+  return met * (kWalkRowNs + kWalkValueNs * static_cast<double>(segment.dim()));
 }
 
 }  // namespace cost
@@ -106,7 +106,7 @@ bool is_scan_cheaper(const SealedSegment& segment, const FieldSearch& search, Ma
   const auto rows = static_cast<double>(segment.row_count());
   const auto ratio = [&] {
     const double count = std::max(1.0, matches.rows);
-    return cost::scan_ns(rows, count, segment.layout().dim) / cost::walk_ns(segment, search, count);
+    return cost::scan_ns(rows, count, segment.dim()) / cost::walk_ns(segment, search, count);
   };
   if (matches.is_estimated && ratio() < kUndecidedRatio && ratio() > 1 / kUndecidedRatio) {
     matches = count_matches(segment, search);
