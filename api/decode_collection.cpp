@@ -78,14 +78,16 @@ std::optional<WalConfig> decode_wal(const Value& value) {
   return config;
 }
 
-void refuse_datatype(const Object& object) {
+std::optional<ValueType> decode_datatype(const Object& object) {
   const auto datatype = object.given("datatype");
-  if (!datatype) return;
-  const auto is_supported = datatype->one_of<bool>(
-      {{"float32", true}, {"float16", false}, {"uint8", false}, {"turbo4", false}});
-  if (is_supported && !*is_supported) {
-    datatype->report_unimplemented("the datatype " + datatype->shown());
-  }
+  if (!datatype) return std::nullopt;
+  using Supported = std::optional<ValueType>;
+  const auto type = datatype->one_of<Supported>({{"float32", ValueType::kFloat32},
+                                                 {"float16", ValueType::kFloat16},
+                                                 {"uint8", ValueType::kUint8},
+                                                 {"turbo4", std::nullopt}});
+  if (type && !*type) datatype->report_unimplemented("the datatype " + datatype->shown());
+  return type.value_or(std::nullopt);
 }
 
 void refuse_strict_mode(const Object& object) {
@@ -148,7 +150,7 @@ VectorConfig decode_vector_config(const Value& value) {
   if (const auto names = object.given("dimension_names")) {
     config.dimension_names = decode_dimension_names(*names, config.dim);
   }
-  refuse_datatype(object);
+  config.value_type = decode_datatype(object);
   object.not_yet("multivector_config", "a multi-vector");
   object.not_yet("memory", "a memory policy");
   return config;
@@ -173,6 +175,7 @@ std::map<std::string, VectorConfig> decode_vector_changes(const Value& value) {
     VectorConfig& config = vectors[std::string(name)];
     if (const auto hnsw = object.given("hnsw_config")) config.hnsw = decode_hnsw_config(*hnsw);
     object.not_yet("on_disk", "moving vectors of an existing collection");
+    object.not_yet("datatype", "changing the datatype of an existing collection");
     object.not_yet("index", "changing the index here (use the reindex call, which)");
     object.not_yet("memory", "a memory policy");
     config.quantization = decode_quantization(object, QuantizationPlace::kChange);

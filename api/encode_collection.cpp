@@ -99,6 +99,7 @@ void encode_vector_config(JsonWriter& json, const engine::VectorConfig& vector) 
     json.end_object();
   }
   json.optional_field("on_disk", vector.on_disk);
+  if (vector.value_type) json.field("datatype", value_type_name(*vector.value_type));
   if (vector.quantization) {
     json.key("quantization_config");
     encode_quantization(json, *vector.quantization);

@@ -107,7 +107,7 @@ constexpr NamedSchema kSchemas[] = {
     "Dot","Manhattan"]},"hnsw_config":@HnswConfig,"index":@IndexConfig,
     "quantization_config":@Quantization,"on_disk":{"type":"boolean"},
     "dimension_names":{"type":"array","items":{"type":"string","minLength":1}},
-    "datatype":{"type":"string","enum":["float32"]}}})"},
+    "datatype":{"type":"string","enum":["float32","float16","uint8"]}}})"},
   {"CreateCollection", R"(
     {"type":"object","properties":{"vectors":{"anyOf":[@VectorParams,{"type":"object",
     "additionalProperties":@VectorParams}]},"hnsw_config":@HnswConfig,

@@ -6,9 +6,9 @@ namespace tessera {
 
 /// How two dense vectors are compared. Values are stored on disk: never renumber.
 enum class Metric : std::uint8_t {
-  kCosine = 0,  ///< Rows are normalised when stored; score is the inner product, higher is nearer.
-  kEuclid = 1,  ///< Score is the plain (rooted) distance, lower is nearer.
-  kDot = 2,     ///< Score is the inner product, higher is nearer.
+  kCosine = 0,     ///< Score is the inner product of unit vectors, higher is nearer.
+  kEuclid = 1,     ///< Score is the plain (rooted) distance, lower is nearer.
+  kDot = 2,        ///< Score is the inner product, higher is nearer.
   kManhattan = 3,  ///< Score is the sum of absolute differences, lower is nearer.
 };
 

@@ -11,6 +11,7 @@ struct CreateFlags {
   std::string name;
   std::optional<std::uint32_t> dim;
   std::string distance = "cosine";
+  std::optional<std::string> datatype;
   std::vector<std::string> vectors;  ///< "name:dim:distance"
   IndexFlags index;
 };
@@ -23,9 +24,10 @@ std::uint32_t dim_of(const std::string& text) {
   return dim;
 }
 
-Json vector_params(std::uint32_t dim, const std::string& distance, const IndexFlags& index) {
+Json vector_params(std::uint32_t dim, const std::string& distance, const CreateFlags& flags) {
   Json params{{"size", dim}, {"distance", distance_name(distance)}};
-  index.append_to(params);
+  if (flags.datatype) params["datatype"] = *flags.datatype;
+  flags.index.append_to(params);
   return params;
 }
 
@@ -34,7 +36,7 @@ Json create_body(const CreateFlags& flags) {
     throw CLI::ValidationError("collection create",
                                "give either --dim, or --vector name:dim:distance once a vector");
   }
-  if (flags.dim) return {{"vectors", vector_params(*flags.dim, flags.distance, flags.index)}};
+  if (flags.dim) return {{"vectors", vector_params(*flags.dim, flags.distance, flags)}};
   Json vectors = Json::object();
   for (const std::string& text : flags.vectors) {
     const std::vector<std::string> parts = CLI::detail::split(text, ':');
@@ -44,7 +46,7 @@ Json create_body(const CreateFlags& flags) {
     if (vectors.contains(parts[0])) {
       throw CLI::ValidationError("--vector", "\"" + parts[0] + "\" is given twice");
     }
-    vectors[parts[0]] = vector_params(dim_of(parts[1]), parts[2], flags.index);
+    vectors[parts[0]] = vector_params(dim_of(parts[1]), parts[2], flags);
   }
   return {{"vectors", std::move(vectors)}};
 }
@@ -71,7 +73,7 @@ Status list(const Context& context) {
 /// "size 64, Cosine, index {...}"
 std::string vector_text(const Json& params) {
   std::string text = "size " + member_text(params, "size") + ", " + member_text(params, "distance");
-  for (const char* extra : {"index", "hnsw_config"}) {
+  for (const char* extra : {"datatype", "index", "hnsw_config"}) {
     const Json& value = member(params, extra);
     if (!value.is_null()) text += std::string(", ") + extra + " " + show_json(value);
   }
@@ -140,12 +142,15 @@ void add_create(CLI::App& parent, Context& context) {
       ->capture_default_str();
   command->add_option("--vector", flags->vectors, "Named vector as name:dim:distance; repeatable")
       ->allow_extra_args(false);
+  command->add_option("--datatype", flags->datatype, "float32, float16 or uint8, of every vector")
+      ->check(CLI::IsMember({"float32", "float16", "uint8"}));
   flags->index.add_to(*command);
   command->footer(
       "Examples:\n"
       "  tessera collection create films --dim 64 --distance cosine\n"
       "  tessera collection create docs --vector title:384:cosine --vector body:768:dot\n"
-      "  tessera collection create big --dim 128 --distance euclid --index ivf_pq --lists 4096");
+      "  tessera collection create big --dim 128 --distance euclid --index ivf_pq --lists 4096\n"
+      "  tessera collection create images --dim 512 --distance dot --datatype uint8");
   command->callback([flags, &context] {
     Json body = create_body(*flags);
     context.action = [flags, body = std::move(body), &context] {

@@ -38,7 +38,8 @@ std::vector<float> sample_rows(const FieldView& view, std::size_t dim, std::size
         const bool is_taken = left <= wanted || random() % left < wanted;
         if (left > 0) --left;
         if (!is_taken) continue;
-        rows.insert(rows.end(), block.vectors + i * dim, block.vectors + (i + 1) * dim);
+        rows.resize(rows.size() + dim);
+        index::copy_rows(block.vectors, i, 1, rows.data() + rows.size() - dim);
         --wanted;
       }
       begin = block.first_row + block.row_count;

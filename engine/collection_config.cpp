@@ -11,7 +11,9 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::uint32_t kFormat = 1;
+/// Format 2 has value types. Without one a document is still written as format 1, so that an older
+/// version, which would take the values for float32, refuses only what it does not know.
+constexpr std::uint32_t kFormat = 2;
 constexpr auto kLastCodeType = index::CodeType::kAuto;
 constexpr std::uint32_t kHnswM = 16;
 constexpr std::uint32_t kHnswEfConstruct = 100;
@@ -99,6 +101,7 @@ json encode_vector(const VectorConfig& vector) {
   if (vector.index) object["index"] = encode(*vector.index);
   put(object, "on_disk", vector.on_disk);
   if (vector.quantization) object["quantization"] = encode(*vector.quantization);
+  if (vector.value_type) object["value_type"] = static_cast<unsigned>(*vector.value_type);
   if (!vector.dimension_names.empty()) object["dimension_names"] = vector.dimension_names;
   return object;
 }
@@ -115,6 +118,9 @@ VectorConfig decode_vector(const json& object) {
   }
   get(object, "on_disk", vector.on_disk);
   vector.quantization = find_quantization(object);
+  if (const auto found = object.find("value_type"); found != object.end()) {
+    vector.value_type = checked_enum(*found, ValueType::kUint8, "value_type");
+  }
   if (const auto names = object.find("dimension_names"); names != object.end()) {
     vector.dimension_names = names->get<std::vector<std::string>>();
     if (vector.dimension_names.size() != vector.dim) {
@@ -122,6 +128,14 @@ VectorConfig decode_vector(const json& object) {
     }
   }
   return vector;
+}
+
+/// The first format that knows what the configuration says.
+std::uint32_t format_of(const CollectionConfig& config) {
+  const bool has_types =
+      std::any_of(config.vectors.begin(), config.vectors.end(),
+                  [](const auto& entry) { return entry.second.type() != ValueType::kFloat32; });
+  return has_types ? kFormat : 1;
 }
 
 json encode_document(const CollectionConfig& config) {
@@ -268,7 +282,7 @@ std::string CatalogEntry::key(storage::CollectionNumber number) {
 }
 
 std::string CatalogEntry::encode() const {
-  json object = {{"format", kFormat},
+  json object = {{"format", format_of(config)},
                  {"number", number},
                  {"name", name},
                  {"config", encode_document(config)},

@@ -9,6 +9,7 @@
 
 #include "base/metric.h"
 #include "base/status.h"
+#include "base/value_type.h"
 #include "engine/quantization_config.h"
 #include "index/ann_index.h"
 #include "index/payload_index.h"
@@ -108,6 +109,9 @@ struct VectorConfig {
   std::optional<QuantizationConfig> quantization = std::nullopt;
   /// What "explain" calls the dimensions; empty, or one for each.
   std::vector<std::string> dimension_names = {};
+  std::optional<ValueType> value_type = std::nullopt;  ///< "datatype"; absent: float32.
+
+  [[nodiscard]] ValueType type() const { return value_type.value_or(ValueType::kFloat32); }
   bool operator==(const VectorConfig&) const = default;
 };
 

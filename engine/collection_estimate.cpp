@@ -62,7 +62,9 @@ Result<Estimate> CollectionImpl::estimate_size(const EstimateRequest& request) c
     input.point_count = estimate.point_count;
     input.is_on_disk = vector.on_disk.value_or(false);
     input.thread_count = estimate.thread_count;
-    input.distance_seconds = measure_distance_seconds(vector.metric, vector.dim);
+    input.distance_seconds = measure_distance_seconds(vector.metric, vector.dim, vector.type());
+    input.metric = vector.metric;
+    input.value_type = vector.type();
     const VectorEstimate one = estimate_vector(input);
     estimate.ram_bytes += one.ram_bytes;
     estimate.disk_bytes += one.disk_bytes;

@@ -20,12 +20,12 @@ CollectionImpl::CollectionImpl(CatalogEntry entry, Shared& shared)
     // A growing segment is indexed in one piece, so it must not outgrow what a build may take.
     const std::size_t build_bytes_max =
         shared_.builds.row_count_max(index_spec_of(config_, config), config.dim) * config.dim *
-        sizeof(float);
+        value_bytes(config.type());
     fields_[name].vectors = std::make_unique<VectorField>(
         VectorField::Identity{
             name, name_, number_, number, config.dim, config.metric,
             std::min<std::size_t>(shared_.settings.index.growing_bytes_max, build_bytes_max),
-            config.on_disk.value_or(false)},
+            config.on_disk.value_or(false), config.type()},
         slots_, shared_.store, shared_.directory, &shared_.builds);
   }
   for (CatalogEntry::PayloadField& field : entry.payload_fields) {

@@ -119,8 +119,9 @@ Result<RecallReport> CollectionImpl::recall(const RecallRequest& request,
   for (std::size_t begin = 0; begin < slots.size(); begin += kBlock) {
     const std::span<const std::uint32_t> block(slots.data() + begin,
                                                std::min(kBlock, slots.size() - begin));
-    TESSERA_ASSIGN_OR_RETURN(const auto queries,
+    TESSERA_ASSIGN_OR_RETURN(auto queries,
                              shared_.store.get_vectors(number_, vectors.identity().number, block));
+    for (auto& query : queries) vectors.prepare_query(query);
     std::vector<std::vector<retrieval::Hit>> answers(block.size());
     for (std::size_t i = 0; i < block.size(); ++i) {
       if (queries[i].empty()) continue;  // Deleted meanwhile.

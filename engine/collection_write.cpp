@@ -2,7 +2,6 @@
 
 #include "engine/collection_impl.h"
 #include "engine/write_group.h"
-#include "index/kernels.h"
 
 namespace tessera::engine {
 
@@ -29,7 +28,8 @@ Status CollectionImpl::validate_point(PointInput& point) const {
                                             point.id.to_string() + " is given twice"};
       }
     }
-    if (identity.metric == Metric::kCosine) (void)index::normalise(values);
+    TESSERA_RETURN_IF_ERROR(field->vectors->prepare(values).with_context(
+        "Vector `" + vector_name + "` of point " + point.id.to_string()));
   }
   return {};
 }

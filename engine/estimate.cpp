@@ -33,6 +33,8 @@ constexpr double kBlockedDistanceShare = 0.25;
 double code_bytes_a_row(const EstimateInput& input) {
   switch (input.spec.type) {
     case IndexType::kHnsw:
+      // Codes of a byte a value save nothing over rows of bytes, unless they are asked for.
+      if (input.spec.codes == CodeType::kAuto && input.value_type == ValueType::kUint8) return 0;
       return static_cast<double>(index::row_code_bytes(input.spec, input.dim));
     case IndexType::kIvfSq8:
       return input.dim;
@@ -111,10 +113,12 @@ std::uint64_t rounded(double bytes) {
 
 VectorEstimate estimate_vector(const EstimateInput& input) {
   const auto rows = static_cast<double>(input.point_count);
-  const double vectors = rows * input.dim * sizeof(float);
+  const double vectors = rows * input.dim * static_cast<double>(value_bytes(input.value_type));
+  const double factors =
+      index::has_factors(input.metric, input.value_type) ? rows * sizeof(float) : 0;
   const double codes = code_bytes(input);
   const double graph = graph_bytes(input);
-  const double ids = rows * (kRowIdBytes + kRowLocationBytes);
+  const double ids = rows * (kRowIdBytes + kRowLocationBytes) + factors;
   VectorEstimate estimate;
   estimate.index_type = index::index_type_name(input.spec.type);
   estimate.vector_bytes = rounded(vectors);
@@ -131,13 +135,15 @@ VectorEstimate estimate_vector(const EstimateInput& input) {
   return estimate;
 }
 
-double measure_distance_seconds(Metric metric, std::uint32_t dim) {
+double measure_distance_seconds(Metric metric, std::uint32_t dim, ValueType type) {
   // More than a second-level cache holds.
-  constexpr std::size_t kFloats = 2 << 20, kRowsMin = 64, kBatch = 64, kBatchesMin = 32;
+  constexpr std::size_t kBytes = 8 << 20, kRowsMin = 64, kBatch = 64, kBatchesMin = 32;
   constexpr std::chrono::microseconds kDuration{2000};
   using Clock = std::chrono::steady_clock;
-  const std::size_t row_count = std::max<std::size_t>(kRowsMin, kFloats / dim);
-  const std::vector<float> rows(row_count * dim, 0.5F);
+  const std::size_t row_count = std::max<std::size_t>(kRowsMin, kBytes / (dim * value_bytes(type)));
+  // Zeros of any type.
+  const std::vector<std::byte> bytes(row_count * dim * value_bytes(type));
+  const index::VectorSpan rows{bytes.data(), row_count, dim, type};
   const std::vector<float> query(dim, 0.25F);
   std::mt19937 random(1);
   std::vector<std::uint32_t> ids(kBatch);
@@ -147,7 +153,7 @@ double measure_distance_seconds(Metric metric, std::uint32_t dim) {
   do {
     for (std::uint32_t& id : ids) id = static_cast<std::uint32_t>(random() % row_count);
     const Clock::time_point start = Clock::now();
-    index::distances_at(metric, query.data(), rows.data(), ids, dim, distances.data());
+    index::distances_at(metric, query.data(), rows, ids, distances.data());
     batches.push_back(Clock::now() - start);
   } while (Clock::now() < end || batches.size() < kBatchesMin);
   // The first quartile: other work may have interrupted many.

@@ -15,6 +15,8 @@ struct EstimateInput {
   bool is_on_disk = false;
   unsigned thread_count = 1;    ///< That build.
   double distance_seconds = 0;  ///< Of two vectors of this dim.
+  Metric metric = Metric::kCosine;
+  ValueType value_type = ValueType::kFloat32;
 };
 
 /// What `input` would take once everything is in one segment; docs/api.md has the formulas. Good to
@@ -23,7 +25,8 @@ VectorEstimate estimate_vector(const EstimateInput& input);
 
 /// How long one distance takes here, measured for about two milliseconds over rows that do not fit
 /// the caches, visited at random as a graph walk does.
-double measure_distance_seconds(Metric metric, std::uint32_t dim);
+double measure_distance_seconds(Metric metric, std::uint32_t dim,
+                                ValueType type = ValueType::kFloat32);
 
 /// Memory of one point's id in both directions, without vectors and payload.
 inline constexpr std::uint64_t kPointBytes = 115;

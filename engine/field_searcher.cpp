@@ -148,7 +148,7 @@ Result<std::vector<retrieval::Hit>> FieldSearcher::search(const retrieval::Searc
     }
     hits.push_back({hit.slot, score});
     if (scope_.explains) explain(search.vector.data(), hit);
-    if (keeps_vectors_) seen_.try_emplace(hit.slot, hit.vector, hit.vector + dim());
+    if (keeps_vectors_) seen_.try_emplace(hit.slot, field_.vector_of(hit));
   }
   return hits;
 }
@@ -157,7 +157,8 @@ void FieldSearcher::explain(const float* query, const SlotHit& hit) {
   // Several searches of a query may find a point; the answer shows its best score.
   const auto [place, is_new] = explained_.try_emplace(hit.slot);
   if (!is_new && place->second.distance <= hit.distance) return;
-  place->second = {hit.distance, largest_contributions(metric(), query, hit.vector, dim())};
+  place->second = {hit.distance,
+                   largest_contributions(metric(), query, field_.vector_of(hit).data(), dim())};
 }
 
 std::vector<Contribution> FieldSearcher::contributions_of(retrieval::Slot slot) const {

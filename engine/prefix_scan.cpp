@@ -1,40 +1,19 @@
 #include "engine/prefix_scan.h"
 
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <vector>
 
+#include "engine/segment_plan.h"
 #include "index/kernels.h"
 
 namespace tessera::engine {
 namespace {
 
-constexpr std::uint32_t kPollEvery = 4096;
-
-/// The distance of two prefixes; of their directions where the metric is Cosine, 0 when one of them
-/// has none.
-class PrefixDistance {
- public:
-  PrefixDistance(Metric metric, const float* query, std::size_t prefix_dim)
-      : metric_(metric), query_(query), prefix_dim_(prefix_dim) {
-    if (metric == Metric::kCosine) query_norm_ = norm(query);
-  }
-
-  [[nodiscard]] float operator()(const float* row) const {
-    const float distance = index::distance(metric_, query_, row, prefix_dim_);
-    if (metric_ != Metric::kCosine) return distance;
-    const float norms = query_norm_ * norm(row);
-    return norms > 0 ? distance / norms : 0;
-  }
-
- private:
-  [[nodiscard]] float norm(const float* vector) const {
-    return std::sqrt(index::inner_product(vector, vector, prefix_dim_));
-  }
-
-  const Metric metric_;
-  const float* const query_;
-  const std::size_t prefix_dim_;
-  float query_norm_ = 0;
-};
+constexpr std::uint32_t kBlockRows = 256;
+/// Rows tested between two looks at the cancel token.
+constexpr std::uint32_t kTestedRowsMax = kBlockRows * 16;
 
 }  // namespace
 
@@ -48,27 +27,39 @@ std::size_t candidate_count_of(const FieldSearch& search) {
 
 Status scan_prefix(const Segment& segment, Metric metric, const FieldSearch& search, TopK& top,
                    SegmentPlan& plan) {
-  const std::size_t dim = segment.dim();
-  const PrefixDistance distance_to(metric, search.query, search.prefix_dim);
+  std::vector<float> prefix(search.query, search.query + search.prefix_dim);
+  // The prefixes' directions are compared.
+  if (metric == Metric::kCosine) (void)index::normalise(prefix);
   TopK candidates(candidate_count_of(search), top.slots());
+  std::array<std::uint32_t, kBlockRows> rows;
+  std::array<float, kBlockRows> distances;
   for (std::uint32_t row = 0; row < segment.row_count();) {
     const RowBlock block = segment.block_at(row);
-    for (std::uint32_t i = 0; i < block.row_count; ++i) {
-      if (i % kPollEvery == 0 && search.cancel != nullptr) {
-        TESSERA_RETURN_IF_ERROR(search.cancel->check());
+    for (std::uint32_t next = 0; next < block.row_count;) {
+      if (search.cancel != nullptr) TESSERA_RETURN_IF_ERROR(search.cancel->check());
+      const index::RowFilter filter = row_filter(segment, block.slots - block.first_row, search);
+      const std::uint32_t end = std::min<std::uint32_t>(block.row_count, next + kTestedRowsMax);
+      std::uint32_t count = 0;
+      for (; next < end && count < kBlockRows; ++next) {
+        if (filter.allows(block.first_row + next)) rows[count++] = next;
       }
-      if (segment.dead().contains(block.first_row + i)) continue;
-      if (search.allowed != nullptr && !search.allowed->contains(block.slots[i])) continue;
-      const float* const vector = block.vectors + std::size_t{i} * dim;
-      const float distance = distance_to(vector);
-      ++plan.match_count;
-      if (candidates.worth_offering(distance)) candidates.offer({distance, block.slots[i], vector});
+      index::prefix_distances_at(metric, prefix.data(), block.vectors, search.prefix_dim,
+                                 {rows.data(), count}, distances.data());
+      for (std::uint32_t i = 0; i < count; ++i) {
+        if (!candidates.worth_offering(distances[i])) continue;
+        candidates.offer({distances[i], block.slots[rows[i]], block.vectors.bytes_of(rows[i])});
+      }
+      plan.match_count += count;
     }
     row = block.first_row + block.row_count;
   }
   plan.visited_count += plan.match_count;
   for (const SlotHit& candidate : candidates.take()) {
-    const float distance = index::distance(metric, search.query, candidate.vector, dim);
+    const std::vector<float> factors = factors_of(segment.layout(), candidate.vector, 1);
+    const index::VectorSpan one{candidate.vector, 1, segment.layout().dim, segment.layout().type,
+                                factors.empty() ? nullptr : factors.data()};
+    float distance = 0;
+    index::distances(metric, search.query, one, &distance);
     ++plan.reranked_count;
     if (top.worth_offering(distance)) top.offer({distance, candidate.slot, candidate.vector});
   }

@@ -104,6 +104,7 @@ Result<std::vector<float>> QueryRun::resolve(const VectorInput& input, const cha
                     "Point " + id->to_string() + " has no vector `" + request_.using_vector + "`");
     }
     excluded_.add(slot);
+    field_->vectors->prepare_query(stored.front());
     return std::move(stored.front());
   }
   vector = std::get<std::vector<float>>(input);
@@ -142,6 +143,7 @@ Result<std::vector<retrieval::HistoryItem>> QueryRun::resolve_history(
       return Status(Code::kNotFound, std::string(what) + ": point " + id.to_string() +
                                          " has no vector `" + request_.using_vector + "`");
     }
+    field_->vectors->prepare_query(vectors[i]);
     items[positions[i]].vector = std::move(vectors[i]);
   }
   return items;

@@ -37,9 +37,19 @@ class DeadRows {
   std::atomic<std::size_t> count_ = 0;
 };
 
+/// How the vectors of a field are stored.
+struct RowLayout {
+  std::uint32_t dim = 0;
+  Metric metric = Metric::kCosine;
+  ValueType type = ValueType::kFloat32;
+
+  [[nodiscard]] std::size_t row_bytes() const { return dim * value_bytes(type); }
+  [[nodiscard]] bool has_factors() const { return index::has_factors(metric, type); }
+};
+
 /// Consecutive rows of a segment.
 struct RowBlock {
-  const float* vectors = nullptr;
+  index::VectorSpan vectors;
   const std::uint32_t* slots = nullptr;
   const std::uint64_t* versions = nullptr;
   std::uint32_t first_row = 0;
@@ -53,14 +63,15 @@ struct RowBlock {
 /// Thread rule: readers need no lock; see the subclasses for writers.
 class Segment {
  public:
-  Segment(std::uint64_t number, std::size_t dim, std::size_t row_capacity)
-      : number_(number), dim_(dim), dead_(row_capacity) {}
+  Segment(std::uint64_t number, const RowLayout& layout, std::size_t row_capacity)
+      : number_(number), layout_(layout), dead_(row_capacity) {}
   virtual ~Segment() = default;
   Segment(const Segment&) = delete;
   Segment& operator=(const Segment&) = delete;
 
   [[nodiscard]] std::uint64_t number() const { return number_; }
-  [[nodiscard]] std::size_t dim() const { return dim_; }
+  [[nodiscard]] const RowLayout& layout() const { return layout_; }
+  [[nodiscard]] std::size_t dim() const { return layout_.dim; }
   [[nodiscard]] virtual std::uint32_t row_count() const = 0;
   /// The block that holds `row`, up to its end; requires row < row_count().
   [[nodiscard]] virtual RowBlock block_at(std::uint32_t row) const = 0;
@@ -76,18 +87,19 @@ class Segment {
 
  private:
   const std::uint64_t number_;
-  const std::size_t dim_;
+  const RowLayout layout_;
   DeadRows dead_;
 };
 
-/// Fresh rows, searched exactly, with codes that tell which need not be read. Appended by one
-/// writer while any number of readers scan; a reader sees the rows below the row_count() that it
-/// loaded.
+/// Fresh rows, searched exactly, with codes that tell which need not be read, unless the rows are
+/// bytes. Appended by one writer while any number of readers scan; a reader sees the rows below the
+/// row_count() that it loaded.
 class GrowingSegment final : public Segment {
  public:
-  GrowingSegment(std::uint64_t number, Metric metric, std::size_t dim, std::uint32_t row_capacity);
+  GrowingSegment(std::uint64_t number, const RowLayout& layout, std::uint32_t row_capacity);
 
-  /// Requires row_count() < capacity. Returns the row. Writer only.
+  /// Requires row_count() < capacity and values that the layout's type can store. Returns the row.
+  /// Writer only.
   std::uint32_t append(std::uint32_t slot, std::uint64_t version, const float* vector);
   [[nodiscard]] bool is_full() const { return row_count() == row_capacity_; }
 
@@ -98,10 +110,11 @@ class GrowingSegment final : public Segment {
 
  private:
   struct AlignedFree {
-    void operator()(float* memory) const { std::free(memory); }
+    void operator()(std::byte* memory) const { std::free(memory); }
   };
   struct Chunk {
-    std::unique_ptr<float[], AlignedFree> vectors;
+    std::unique_ptr<std::byte[], AlignedFree> vectors;
+    std::unique_ptr<float[]> factors;  ///< Null for layouts without.
     std::unique_ptr<std::uint32_t[]> slots;
     std::unique_ptr<std::uint64_t[]> versions;
     std::unique_ptr<index::BoundCodes> codes;
@@ -114,6 +127,10 @@ class GrowingSegment final : public Segment {
   std::atomic<std::uint32_t> row_count_ = 0;
 };
 
+/// The factors of rows one after the other; empty for layouts without.
+std::vector<float> factors_of(const RowLayout& layout, const std::byte* rows,
+                              std::size_t row_count);
+
 /// Immutable rows with an index over them, in a mapped file.
 class SealedSegment final : public Segment {
  public:
@@ -125,7 +142,7 @@ class SealedSegment final : public Segment {
                                                      const storage::SegmentHeader& expected,
                                                      bool is_on_disk);
 
-  SealedSegment(std::unique_ptr<const storage::SegmentFile> file,
+  SealedSegment(std::unique_ptr<const storage::SegmentFile> file, std::vector<float> factors,
                 std::unique_ptr<const index::AnnIndex> index);
 
   [[nodiscard]] std::uint32_t row_count() const override {
@@ -136,6 +153,7 @@ class SealedSegment final : public Segment {
 
  private:
   const std::unique_ptr<const storage::SegmentFile> file_;
+  const std::vector<float> factors_;  ///< Empty for layouts without.
   const std::unique_ptr<const index::AnnIndex> index_;
 };
 

@@ -49,7 +49,7 @@ double mean_cluster_distance(const index::Clusters& clusters, index::VectorSpan 
   for (std::size_t i = 0; i < rows.row_count; ++i) {
     const float* centroid = clusters.centroid(assigned[i]);
     // For Cosine and Dot the distance is a negative product; 1 - cos keeps it positive.
-    const float distance = index::distance(clusters.metric, rows.row(i), centroid, rows.dim);
+    const float distance = index::distance(clusters.metric, rows.float_row(i), centroid, rows.dim);
     sum += higher_is_nearer(clusters.metric) ? 1.0 + distance
                                              : index::score_of(clusters.metric, distance);
   }

@@ -15,7 +15,7 @@ struct TrainedClusters {
   double mean_distance = 0;  ///< Of the rows to their centroids, when trained.
 };
 
-/// Mean distance of rows to their nearest centroid.
+/// Mean distance of float32 rows to their nearest centroid.
 double mean_cluster_distance(const index::Clusters& clusters, index::VectorSpan rows,
                              const std::vector<std::uint32_t>& assigned);
 

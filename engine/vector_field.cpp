@@ -1,11 +1,26 @@
 #include "engine/vector_field.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "base/log.h"
+#include "index/kernels.h"
 
 namespace tessera::engine {
+
+namespace {
+
+Status value_error(ValueType type, std::size_t position, float value) {
+  std::array<char, 32> text;
+  const auto end = std::to_chars(text.begin(), text.end(), value).ptr;
+  return {Code::kInvalidArgument,
+          "value " + std::string(text.begin(), end) + " at position " + std::to_string(position) +
+              " cannot be stored as " + value_type_name(type) + ", which holds " +
+              (type == ValueType::kUint8 ? "integers from 0 to 255" : "magnitudes up to 65504")};
+}
+
+}  // namespace
 
 VectorField::VectorField(Identity identity, const SlotTable& slots, storage::Store& store,
                          const storage::DataDirectory& directory, BuildBudget* budget)
@@ -59,13 +74,12 @@ std::size_t VectorField::indexed_row_count() const {
 std::uint32_t VectorField::growing_capacity() const {
   constexpr std::size_t kRowsMin = 256, kRowsMax = 1 << 20;
   return static_cast<std::uint32_t>(std::clamp<std::size_t>(
-      identity_.growing_bytes_max / (identity_.dim * sizeof(float)), kRowsMin, kRowsMax));
+      identity_.growing_bytes_max / identity_.layout().row_bytes(), kRowsMin, kRowsMax));
 }
 
 std::shared_ptr<GrowingSegment> VectorField::make_growing() {
   growing_since_ = Clock::now();
-  return std::make_shared<GrowingSegment>(next_segment_++, identity_.metric, identity_.dim,
-                                          growing_capacity());
+  return std::make_shared<GrowingSegment>(next_segment_++, identity_.layout(), growing_capacity());
 }
 
 VectorField::Location VectorField::location_of(std::uint32_t slot) const {
@@ -81,6 +95,34 @@ void VectorField::set_view(FieldView view) {
   view_ = std::make_shared<const FieldView>(std::move(view));
   Lock lock(shown_mutex_);
   shown_view_ = view_;
+}
+
+Status VectorField::prepare(std::span<float> vector) const {
+  const ValueType type = identity_.value_type;
+  // Scaled to unit length, bytes would all be 0 or 1.
+  if (identity_.metric == Metric::kCosine && type != ValueType::kUint8) {
+    (void)index::normalise(vector);
+  }
+  if (type == ValueType::kFloat32) return {};
+  for (std::size_t i = 0; i < vector.size(); ++i) {
+    if (!is_storable(type, vector[i])) return value_error(type, i, vector[i]);
+    if (type == ValueType::kFloat16) vector[i] = to_float(to_float16(vector[i]));
+  }
+  return {};
+}
+
+void VectorField::prepare_query(std::span<float> vector) const {
+  // Stored float32 vectors are of unit length already.
+  if (identity_.metric == Metric::kCosine && identity_.value_type != ValueType::kFloat32) {
+    (void)index::normalise(vector);
+  }
+}
+
+std::vector<float> VectorField::vector_of(const SlotHit& hit) const {
+  std::vector<float> vector(identity_.dim);
+  widen_values(identity_.value_type, hit.vector, identity_.dim, vector.data());
+  if (identity_.layout().has_factors()) (void)index::normalise(vector);
+  return vector;
 }
 
 void VectorField::put(std::uint32_t slot, std::uint64_t version, const float* vector) {
@@ -190,6 +232,7 @@ Result<std::vector<std::shared_ptr<SealedSegment>>> VectorField::open_listed_seg
     expected.segment = number;
     expected.metric = identity_.metric;
     expected.dim = identity_.dim;
+    expected.value_type = identity_.value_type;
     const std::string path =
         directory_.segment_path(identity_.collection, identity_.number, number);
     auto segment = SealedSegment::open(path, expected, identity_.is_on_disk);

@@ -36,7 +36,7 @@ struct FieldView {
 struct SlotHit {
   float distance = 0;
   std::uint32_t slot = 0;
-  const float* vector = nullptr;  ///< Valid as long as the view that was searched.
+  const std::byte* vector = nullptr;  ///< As stored; valid as long as the view that was searched.
 };
 
 /// How the segments are searched. Tests force a plan, so that the planner cannot hide a bad one.
@@ -108,6 +108,9 @@ class VectorField {
     Metric metric = Metric::kCosine;
     std::size_t growing_bytes_max = 256ULL << 20;
     bool is_on_disk = false;  ///< Vectors of sealed segments stay in the file until they are read.
+    ValueType value_type = ValueType::kFloat32;
+
+    [[nodiscard]] RowLayout layout() const { return {dim, metric, value_type}; }
   };
   /// `budget`, which may be null, is told of searches.
   VectorField(Identity identity, const SlotTable& slots, storage::Store& store,
@@ -128,7 +131,15 @@ class VectorField {
   /// Whether rows come faster than they are indexed.
   [[nodiscard]] bool is_behind() const;
 
-  /// `vector`: dim floats, normalised for Cosine.
+  /// Makes a vector of finite values what it is stored as: normalised for Cosine unless it is
+  /// bytes, rounded to the value type. kInvalidArgument says which value cannot be stored.
+  [[nodiscard]] Status prepare(std::span<float> vector) const;
+  /// Makes a stored vector, as the store gives it, what it is searched with: normalised for Cosine.
+  void prepare_query(std::span<float> vector) const;
+  /// A hit's vector as it is compared.
+  [[nodiscard]] std::vector<float> vector_of(const SlotHit& hit) const;
+
+  /// `vector`: as prepare() left it.
   void put(std::uint32_t slot, std::uint64_t version, const float* vector);
   void remove(std::uint32_t slot);
 

@@ -36,10 +36,10 @@ VectorField::GatheredRows VectorField::gather(const BuildPlan& plan) const {
 Status VectorField::copy_vectors(const GatheredRows& rows, const index::BuildControl& control,
                                  storage::SegmentFileWriter& file) const {
   constexpr std::size_t kBufferBytes = 1 << 20;
-  const std::size_t dim = identity_.dim;
-  const std::size_t rows_max = std::max<std::size_t>(1, kBufferBytes / (dim * sizeof(float)));
-  std::vector<float> buffer;
-  buffer.reserve(rows_max * dim);
+  const std::size_t row_bytes = identity_.layout().row_bytes();
+  const std::size_t rows_max = std::max<std::size_t>(1, kBufferBytes / row_bytes);
+  std::vector<std::byte> buffer;
+  buffer.reserve(rows_max * row_bytes);
   RowBlock block;
   const Segment* segment = nullptr;
   for (std::size_t i = 0; i < rows.origins.size(); ++i) {
@@ -50,9 +50,9 @@ Status VectorField::copy_vectors(const GatheredRows& rows, const index::BuildCon
       segment = origin.segment;
       block = segment->block_at(origin.row);
     }
-    const float* vector = block.vectors + std::size_t{origin.row - block.first_row} * dim;
-    buffer.insert(buffer.end(), vector, vector + dim);
-    if (buffer.size() < rows_max * dim && i + 1 < rows.origins.size()) continue;
+    const std::byte* const vector = block.vectors.bytes_of(origin.row - block.first_row);
+    buffer.insert(buffer.end(), vector, vector + row_bytes);
+    if (buffer.size() < rows_max * row_bytes && i + 1 < rows.origins.size()) continue;
     if (control.cancel != nullptr) TESSERA_RETURN_IF_ERROR(control.cancel->check());
     TESSERA_RETURN_IF_ERROR(file.append_vectors(buffer));
     buffer.clear();
@@ -71,6 +71,7 @@ Result<std::shared_ptr<SealedSegment>> VectorField::build_segment(
   }
   header.metric = identity_.metric;
   header.dim = identity_.dim;
+  header.value_type = identity_.value_type;
   header.row_count = rows.slots.size();
   header.index_spec = encode_spec(spec);
   TESSERA_RETURN_IF_ERROR(
@@ -81,8 +82,11 @@ Result<std::shared_ptr<SealedSegment>> VectorField::build_segment(
       const auto file, storage::SegmentFileWriter::create(path, header, rows.slots, rows.versions));
   TESSERA_RETURN_IF_ERROR(copy_vectors(rows, control, *file));
   // The index is built over the file's rows: the heap holds no second copy of them.
-  TESSERA_ASSIGN_OR_RETURN(const float* const vectors, file->map_vectors());
-  const index::VectorSpan span{vectors, rows.slots.size(), identity_.dim};
+  TESSERA_ASSIGN_OR_RETURN(const std::byte* const vectors, file->map_vectors());
+  const RowLayout layout = identity_.layout();
+  const std::vector<float> factors = factors_of(layout, vectors, rows.slots.size());
+  const index::VectorSpan span{vectors, rows.slots.size(), layout.dim, layout.type,
+                               layout.has_factors() ? factors.data() : nullptr};
   {
     TESSERA_ASSIGN_OR_RETURN(const auto index,
                              index::build_index(spec, identity_.metric, span, control));

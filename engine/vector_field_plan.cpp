@@ -20,9 +20,9 @@ constexpr std::size_t kBehindBytes = 16 << 20;
 /// More sealed segments than this are merged even while rows are being written.
 constexpr std::size_t kBusySegmentsMax = 16;
 
-std::size_t rows_for_indexing(const OptimizersConfig& rules, std::size_t dim) {
+std::size_t rows_for_indexing(const OptimizersConfig& rules, std::size_t row_bytes) {
   const std::uint64_t kib = rules.indexing_threshold.value_or(kIndexingThresholdKib);
-  return std::max<std::size_t>(1, kib * 1024 / (dim * sizeof(float)));
+  return std::max<std::size_t>(1, kib * 1024 / row_bytes);
 }
 
 /// Rows that are indexed when writes pause. What a load leaves over need not fill a segment.
@@ -64,7 +64,7 @@ bool VectorField::is_build_due(const OptimizersConfig& rules) const {
   if (rules.indexing_threshold == 0U) return false;
   const auto view = this->view();
   if (!view->frozen.empty()) return true;
-  const std::size_t rows_min = rows_for_indexing(rules, identity_.dim);
+  const std::size_t rows_min = rows_for_indexing(rules, identity_.layout().row_bytes());
   return view->growing->live_row_count() >= rows_when_idle(rows_min, indexed_row_count()) ||
          std::any_of(view->sealed.begin(), view->sealed.end(),
                      [&](const auto& segment) { return is_vacuum_due(*segment, rules); });
@@ -74,7 +74,7 @@ bool VectorField::is_behind() const {
   const auto view = this->view();
   std::size_t rows = view->growing->live_row_count();
   for (const auto& segment : view->frozen) rows += segment->live_row_count();
-  return rows * identity_.dim * sizeof(float) >= kBehindBytes;
+  return rows * identity_.layout().row_bytes() >= kBehindBytes;
 }
 
 void VectorField::claim(BuildPlan& plan) {
@@ -101,8 +101,8 @@ std::optional<BuildPlan> VectorField::plan_build(const OptimizersConfig& rules,
   Lock lock(mutex_);
   const bool is_idle = now - last_write_ >= timing.idle;
   const std::size_t growing_rows = view_->growing->live_row_count();
-  const std::size_t rows_min = rows_for_indexing(rules, identity_.dim);
-  const std::size_t row_bytes = identity_.dim * sizeof(float);
+  const std::size_t row_bytes = identity_.layout().row_bytes();
+  const std::size_t rows_min = rows_for_indexing(rules, row_bytes);
   const std::size_t rows_busy = std::max(
       rows_min,
       std::clamp(indexed_rows / kDueShare, kDueBytesMin / row_bytes, kDueBytesMax / row_bytes));

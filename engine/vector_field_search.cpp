@@ -61,17 +61,16 @@ bool drop_repeated_slots(std::vector<SlotHit>& hits) {
 
 void VectorField::offer_rows(const RowBlock& block, std::span<const std::uint32_t> rows,
                              const FieldSearch& search, TopK& top) const {
-  const std::size_t dim = identity_.dim;
   std::array<float, kScanBlock> distances;
-  const float* first = block.vectors + std::size_t{rows.front()} * dim;
   if (rows.back() - rows.front() + 1 == rows.size()) {
-    index::distances(identity_.metric, search.query, first, rows.size(), dim, distances.data());
+    index::distances(identity_.metric, search.query, block.vectors.part(rows.front(), rows.size()),
+                     distances.data());
   } else {
-    index::distances_at(identity_.metric, search.query, block.vectors, rows, dim, distances.data());
+    index::distances_at(identity_.metric, search.query, block.vectors, rows, distances.data());
   }
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (!top.worth_offering(distances[i])) continue;
-    top.offer({distances[i], block.slots[rows[i]], block.vectors + std::size_t{rows[i]} * dim});
+    top.offer({distances[i], block.slots[rows[i]], block.vectors.bytes_of(rows[i])});
   }
 }
 
@@ -140,8 +139,7 @@ Status VectorField::search_sealed(const SealedSegment& segment, const FieldSearc
   }
   for (const index::RowHit& hit : found) {
     if (!top.worth_offering(hit.distance)) break;
-    top.offer(
-        {hit.distance, rows.slots[hit.row], rows.vectors + std::size_t{hit.row} * identity_.dim});
+    top.offer({hit.distance, rows.slots[hit.row], rows.vectors.bytes_of(hit.row)});
   }
   return {};
 }

@@ -49,8 +49,9 @@ void WriteGroup::plan_upsert_point(PointInput& point, std::uint64_t operation_id
         std::find_if(point.vectors.begin(), point.vectors.end(),
                      [&name = name](const auto& entry) { return entry.first == name; });
     const storage::VectorNumber vector = field.vectors->identity().number;
+    const ValueType type = field.vectors->identity().value_type;
     if (given != point.vectors.end()) {
-      batch_.put_vector(number, vector, *slot, operation_id, given->second);
+      batch_.put_vector(number, vector, *slot, operation_id, given->second, type);
     } else {
       batch_.delete_vector(number, vector, *slot);
     }

@@ -13,6 +13,7 @@
 #include "base/cancel.h"
 #include "base/metric.h"
 #include "base/status.h"
+#include "index/vector_span.h"
 
 namespace tessera::index {
 
@@ -31,7 +32,8 @@ enum class CodeType : std::uint8_t {
   kSq4 = 2,     ///< Four bits a value.
   kBinary = 3,  ///< A bit a value: its sign, relative to the mean.
   kPq = 4,      ///< A byte for each of pq_segment_count parts of the row.
-  kAuto = 5,    ///< kSq8 where a sample shows that it finds what the rows find, else kNone.
+  kAuto = 5,    ///< kSq8 where it is smaller than the rows and a sample shows that it finds what
+                ///< they find, else kNone.
 };
 
 /// What to build. Zero means "choose from the data".
@@ -46,14 +48,6 @@ struct IndexSpec {
   float code_quantile = 1;             ///< kSq8: share of the values inside the codes' range.
   std::uint64_t seed = 42;
   bool operator==(const IndexSpec&) const = default;
-};
-
-/// Row-major float32 vectors that somebody else owns.
-struct VectorSpan {
-  const float* data = nullptr;
-  std::size_t row_count = 0;
-  std::size_t dim = 0;
-  [[nodiscard]] const float* row(std::size_t i) const { return data + i * dim; }
 };
 
 /// Which rows a search may return: those not dead, and, with slot_words, whose slot's bit is set.

@@ -131,8 +131,9 @@ RowCodesResult build_binary_codes(const IndexSpec& spec, Metric metric, VectorSp
                                   const BuildControl& control) {
   std::vector<double> sums(rows.dim, 0);
   const auto sample = sample_row_ids(row_ids.size(), kTrainingRows, spec.seed);
+  RowReader row_of(rows);
   for (const std::uint32_t position : sample) {
-    const float* const row = rows.row(row_ids[position]);
+    const float* const row = row_of(row_ids[position]);
     for (std::size_t d = 0; d < rows.dim; ++d) sums[d] += row[d];
   }
   const double count = static_cast<double>(std::max<std::size_t>(1, sample.size()));
@@ -140,7 +141,7 @@ RowCodesResult build_binary_codes(const IndexSpec& spec, Metric metric, VectorSp
   for (std::size_t d = 0; d < rows.dim; ++d) center[d] = static_cast<float>(sums[d] / count);
   double squares = 0;
   for (const std::uint32_t position : sample) {
-    squares += squared_distance(rows.row(row_ids[position]), center);
+    squares += squared_distance(row_of(row_ids[position]), center);
   }
   // Norms, and products with the centre, have to be floats.
   const double center_squares = inner_product(center.data(), center);
@@ -153,8 +154,9 @@ RowCodesResult build_binary_codes(const IndexSpec& spec, Metric metric, VectorSp
   const std::size_t block_count = (row_ids.size() + kEncodeBlock - 1) / kEncodeBlock;
   const auto work = [&](std::size_t block, std::size_t /*worker*/) -> Status {
     const std::size_t end = std::min(row_ids.size(), (block + 1) * kEncodeBlock);
+    RowReader reader(rows);
     for (std::size_t i = block * kEncodeBlock; i < end; ++i) {
-      BinaryCodes::encode(rows.row(row_ids[i]), center, codes.data() + i * stride);
+      BinaryCodes::encode(reader(row_ids[i]), center, codes.data() + i * stride);
     }
     return {};
   };

@@ -56,7 +56,7 @@ Least least_of(const float* values, std::size_t count) {
 }  // namespace
 
 struct CentroidAssigner::Scratch {
-  std::vector<float> rows;    ///< kRowTile rows less the offset; unused for products.
+  std::vector<float> rows;    ///< kRowTile rows less the offset, unless they are used as they lie.
   std::vector<float> scores;  ///< kRowTile x kCentroidTile.
   std::array<Least, kRowTile> least;
 };
@@ -88,7 +88,7 @@ Status CentroidAssigner::assign(
   std::vector<Scratch> scratch(
       std::min<std::size_t>(block_count, std::max(1u, control.thread_count)));
   for (Scratch& each : scratch) {
-    each.rows.resize(offset_.empty() ? 0 : kRowTile * dim_);
+    each.rows.resize(rows.is_float32() && offset_.empty() ? 0 : kRowTile * dim_);
     each.scores.resize(kRowTile * std::min(count_, kCentroidTile));
   }
   const auto work = [&](std::size_t block, std::size_t worker) -> Status {
@@ -108,14 +108,15 @@ Status CentroidAssigner::assign(
 
 void CentroidAssigner::assign_block(VectorSpan rows, std::size_t first_row, std::size_t row_count,
                                     Scratch& scratch) const {
-  const float* block = rows.row(first_row);
-  if (!offset_.empty()) {
-    for (std::size_t i = 0; i < row_count; ++i) {
-      const float* const row = block + i * dim_;
-      float* const shifted = scratch.rows.data() + i * dim_;
-      for (std::size_t d = 0; d < dim_; ++d) shifted[d] = row[d] - offset_[d];
-    }
-    block = scratch.rows.data();
+  const float* block = scratch.rows.data();
+  if (rows.is_float32() && offset_.empty()) {
+    block = rows.float_row(first_row);
+  } else {
+    copy_rows(rows, first_row, row_count, scratch.rows.data());
+  }
+  for (std::size_t i = 0; i < row_count && !offset_.empty(); ++i) {
+    float* const row = scratch.rows.data() + i * dim_;
+    for (std::size_t d = 0; d < dim_; ++d) row[d] -= offset_[d];
   }
   std::fill_n(scratch.least.begin(), row_count, Least{});
   const int dim = static_cast<int>(dim_);

@@ -105,7 +105,7 @@ class AssignmentIndex final : public faiss::Index {
 };
 
 /// k-means++ (Arthur and Vassilvitskii, 2007): every next centroid is a row drawn with probability
-/// proportional to its squared distance from those chosen before.
+/// proportional to its squared distance from those chosen before. The rows are float32.
 std::vector<float> seed_centroids(VectorSpan rows, Metric metric, std::size_t count,
                                   std::uint64_t seed) {
   std::mt19937_64 random(seed);
@@ -116,9 +116,10 @@ std::vector<float> seed_centroids(VectorSpan rows, Metric metric, std::size_t co
   std::vector<float> found(rows.row_count);
   std::size_t chosen = random() % rows.row_count;
   while (true) {
-    centroids.insert(centroids.end(), rows.row(chosen), rows.row(chosen) + dim);
+    const float* const latest = rows.float_row(chosen);
+    centroids.insert(centroids.end(), latest, latest + dim);
     if (centroids.size() == count * dim) return centroids;
-    distances(metric, rows.row(chosen), rows.data, rows.row_count, dim, found.data());
+    distances(metric, latest, rows, found.data());
     double total = 0;
     for (std::size_t i = 0; i < rows.row_count; ++i) {
       // Of unit rows 1 - <a, b> is half the squared distance.
@@ -170,14 +171,15 @@ Result<Clusters> train(VectorSpan rows, Metric metric, const ClusterOptions& opt
   const std::size_t count = allowed_count(rows.row_count, options.count);
   const Metric trained_by = training_metric(metric);
   // A copy of the sample where there is one, and where the rows must be scaled to be compared by
-  // angle; else the rows themselves.
+  // angle or are no floats; else the rows themselves.
   std::vector<float> copy;
   VectorSpan sample = rows;
   if (rows.row_count > count * kRowsPerCentroidMax) {
     copy = gather_rows(rows,
                        sample_row_ids(rows.row_count, count * kRowsPerCentroidMax, options.seed));
-  } else if (metric == Metric::kDot) {
-    copy.assign(rows.data, rows.data + rows.row_count * rows.dim);
+  } else if (metric == Metric::kDot || !rows.is_float32()) {
+    copy.resize(rows.row_count * rows.dim);
+    copy_rows(rows, 0, rows.row_count, copy.data());
   }
   if (metric == Metric::kDot) normalise_rows(copy, rows.dim);
   if (!copy.empty()) sample = {copy.data(), copy.size() / rows.dim, rows.dim};
@@ -198,7 +200,7 @@ Result<Clusters> train(VectorSpan rows, Metric metric, const ClusterOptions& opt
   }
   AssignmentIndex index(rows.dim, trained_by, options.iterations, control);
   try {
-    clustering.train(static_cast<std::int64_t>(sample.row_count), sample.data, index);
+    clustering.train(static_cast<std::int64_t>(sample.row_count), sample.float_row(0), index);
   } catch (const Stopped& stopped) {
     return stopped.status;
   }
@@ -221,12 +223,14 @@ void assign_clusters(const Clusters& clusters, VectorSpan rows, std::uint32_t* o
   const Metric metric = training_metric(clusters.metric);
   const std::size_t count = clusters.count();
   std::array<float, 256> found;
+  RowReader row_of(rows);
   for (std::size_t i = 0; i < rows.row_count; ++i) {
+    const float* const row = row_of(i);
     float least = std::numeric_limits<float>::infinity();
     out[i] = 0;
     for (std::size_t first = 0; first < count; first += found.size()) {
       const std::size_t width = std::min(found.size(), count - first);
-      distances(metric, rows.row(i), clusters.centroid(first), width, rows.dim, found.data());
+      distances(metric, row, clusters.centroid(first), width, rows.dim, found.data());
       const auto nearest = std::min_element(found.begin(), found.begin() + width);
       if (*nearest >= least) continue;
       least = *nearest;

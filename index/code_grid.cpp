@@ -35,11 +35,13 @@ double similarity_error(const CodeGrid& grid, VectorSpan rows,
   std::vector<std::uint8_t> levels(rows.dim);
   const auto half = static_cast<double>(grid.level_count / 2);
   double total = 0;
+  RowReader row_of(rows);
   for (const std::uint32_t row : sample) {
-    grid.encode(rows.row(row), levels.data());
+    const float* const values = row_of(row);
+    grid.encode(values, levels.data());
     double product = 0;
     for (std::size_t d = 0; d < rows.dim; ++d) {
-      const double value = double{rows.row(row)[d]} - grid.center[d];
+      const double value = double{values[d]} - grid.center[d];
       product += value * (grid.step * (levels[d] - half) - value);
     }
     total += product * product;
@@ -51,10 +53,12 @@ double similarity_error(const CodeGrid& grid, VectorSpan rows,
 std::vector<double> middles_of(VectorSpan rows, std::span<const std::uint32_t> sample) {
   std::vector<float> low(rows.dim, std::numeric_limits<float>::infinity());
   std::vector<float> high(rows.dim, -std::numeric_limits<float>::infinity());
+  RowReader row_of(rows);
   for (const std::uint32_t row : sample) {
+    const float* const values = row_of(row);
     for (std::size_t d = 0; d < rows.dim; ++d) {
-      low[d] = std::min(low[d], rows.row(row)[d]);
-      high[d] = std::max(high[d], rows.row(row)[d]);
+      low[d] = std::min(low[d], values[d]);
+      high[d] = std::max(high[d], values[d]);
     }
   }
   std::vector<double> middles(rows.dim);
@@ -103,15 +107,18 @@ bool train_grid(Metric metric, VectorSpan rows, std::span<const std::uint32_t> s
   const std::span<const std::uint32_t> part = part_of(sample, rows.dim);
   std::vector<double> reaches;
   reaches.reserve(part.size() * rows.dim);
+  RowReader row_of(rows);
   for (const std::uint32_t row : part) {
+    const float* const values = row_of(row);
     for (std::size_t d = 0; d < rows.dim; ++d) {
-      reaches.push_back(std::fabs(rows.row(row)[d] - middles[d]));
+      reaches.push_back(std::fabs(values[d] - middles[d]));
     }
   }
   double reach_max = 0;
   for (const std::uint32_t row : sample) {
+    const float* const values = row_of(row);
     for (std::size_t d = 0; d < rows.dim; ++d) {
-      reach_max = std::max(reach_max, std::fabs(rows.row(row)[d] - middles[d]));
+      reach_max = std::max(reach_max, std::fabs(values[d] - middles[d]));
     }
   }
   // Sums of squares must stay floats too.

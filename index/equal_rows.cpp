@@ -13,12 +13,12 @@ struct HashedRow {
   std::uint32_t row;
 };
 
-std::uint64_t hash_row(const float* row, std::size_t dim) {
+std::uint64_t hash_row(const std::byte* row, std::size_t row_bytes) {
   constexpr std::uint64_t kMultiplier = 0x9e3779b97f4a7c15ULL;
-  std::uint64_t hash = dim;
-  for (std::size_t i = 0; i < dim; ++i) {
+  std::uint64_t hash = row_bytes;
+  for (std::size_t i = 0; i < row_bytes; i += sizeof(std::uint32_t)) {
     std::uint32_t bits = 0;
-    std::memcpy(&bits, row + i, sizeof(bits));
+    std::memcpy(&bits, row + i, std::min(sizeof(bits), row_bytes - i));
     hash = (hash ^ bits) * kMultiplier;
     hash ^= hash >> 32;
   }
@@ -28,13 +28,13 @@ std::uint64_t hash_row(const float* row, std::size_t dim) {
 }  // namespace
 
 std::vector<std::uint32_t> chain_equal_rows(VectorSpan rows) {
-  const std::size_t row_bytes = rows.dim * sizeof(float);
+  const std::size_t row_bytes = rows.row_bytes();
   std::vector<HashedRow> sorted(rows.row_count);
   for (std::uint32_t i = 0; i < rows.row_count; ++i) {
-    sorted[i] = {hash_row(rows.row(i), rows.dim), i};
+    sorted[i] = {hash_row(rows.bytes_of(i), row_bytes), i};
   }
   const auto compare_bytes = [&](const HashedRow& a, const HashedRow& b) {
-    return std::memcmp(rows.row(a.row), rows.row(b.row), row_bytes);
+    return std::memcmp(rows.bytes_of(a.row), rows.bytes_of(b.row), row_bytes);
   };
   // Comparing the bytes inside the sort keeps the cost bounded when somebody crafts collisions.
   std::sort(sorted.begin(), sorted.end(), [&](const HashedRow& a, const HashedRow& b) {

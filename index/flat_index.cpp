@@ -59,10 +59,9 @@ Status FlatIndex::search(const float* query, const SearchOptions& options, const
       const std::size_t end = std::min(begin + kBlockRows, rows_.row_count);
       const std::size_t count = select_rows(filter, begin, end, block.ids.data());
       if (count == end - begin) {
-        distances(metric_, query, rows_.row(begin), count, rows_.dim, block.distances.data());
+        distances(metric_, query, rows_.part(begin, count), block.distances.data());
       } else {
-        distances_at(metric_, query, rows_.data, {block.ids.data(), count}, rows_.dim,
-                     block.distances.data());
+        distances_at(metric_, query, rows_, {block.ids.data(), count}, block.distances.data());
       }
       for (std::size_t i = 0; i < count; ++i) {
         if (block.distances[i] <= nearest.bound()) {

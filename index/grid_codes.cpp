@@ -199,9 +199,10 @@ RowCodesResult build_grid_codes(std::uint32_t level_count, const IndexSpec& spec
   const std::size_t block_count = (row_ids.size() + kEncodeBlock - 1) / kEncodeBlock;
   const auto work = [&](std::size_t block, std::size_t /*worker*/) -> Status {
     std::vector<std::uint8_t> levels(rows.dim);
+    RowReader row_of(rows);
     const std::size_t end = std::min(row_ids.size(), (block + 1) * kEncodeBlock);
     for (std::size_t i = block * kEncodeBlock; i < end; ++i) {
-      grid.encode(rows.row(row_ids[i]), levels.data());
+      grid.encode(row_of(row_ids[i]), levels.data());
       GridCodes::pack(grid, levels.data(), codes.data() + i * stride);
     }
     return {};

@@ -85,6 +85,7 @@ class Connector {
       : graph_(graph),
         metric_(metric),
         rows_(rows),
+        row_reader_(rows),
         degree_wanted_(degree_wanted),
         cancel_(cancel) {}
 
@@ -140,7 +141,7 @@ class Connector {
   Result<std::uint32_t> find_near(std::uint32_t node, const Reach& reach) {
     const bool is_poll = ++repair_count_ % kRepairsBetweenPolls == 0;
     RowScorer scorer(metric_, rows_, graph_.rows, ids_);
-    scorer.set_query(rows_.row(graph_.rows[node]));
+    scorer.set_query(row_reader_(graph_.rows[node]));
     WalkRequest request;
     request.ef = kCandidates;
     request.cancel = is_poll ? cancel_ : nullptr;
@@ -163,6 +164,7 @@ class Connector {
   HnswGraph& graph_;
   const Metric metric_;
   const VectorSpan rows_;
+  RowReader row_reader_;
   const std::size_t degree_wanted_;
   const CancelToken* cancel_;
   std::vector<std::uint32_t> degrees_;

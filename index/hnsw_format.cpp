@@ -127,7 +127,7 @@ class GraphLoader {
       if (graph_.next_equal[pair.previous] != HnswGraph::kNoRow) {
         return corrupt("equal_rows.previous", "is named twice");
       }
-      if (std::memcmp(rows_.row(pair.row), rows_.row(pair.previous), rows_.dim * sizeof(float)) !=
+      if (std::memcmp(rows_.bytes_of(pair.row), rows_.bytes_of(pair.previous), rows_.row_bytes()) !=
           0) {
         return corrupt("equal_rows", "rows " + std::to_string(pair.previous) + " and " +
                                          std::to_string(pair.row) + " differ");

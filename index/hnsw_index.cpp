@@ -65,7 +65,7 @@ class PrefixScorer final : public NodeScorer {
   void score(std::span<const std::uint32_t> nodes, float* out) override {
     ids_.resize(nodes.size());
     for (std::size_t i = 0; i < nodes.size(); ++i) ids_[i] = row_of_node_[nodes[i]];
-    prefix_distances_at(metric_, query_, {rows_.data, rows_.dim, prefix_dim_}, ids_, out);
+    prefix_distances_at(metric_, query_, rows_, prefix_dim_, ids_, out);
   }
 
  private:
@@ -101,7 +101,7 @@ void HnswIndex::rerank(const float* query, std::span<const NodeHit> candidates,
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     scratch.ids[i] = graph_.rows[candidates[i].node];
   }
-  distances_at(metric_, query, rows_.data, scratch.ids, rows_.dim, scratch.distances.data());
+  distances_at(metric_, query, rows_, scratch.ids, scratch.distances.data());
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     ranked.push_back({scratch.distances[i], scratch.ids[i]});
   }

@@ -28,7 +28,7 @@ class RowScorer final : public IvfScorer {
 
  private:
   void score_rows(std::span<const std::uint32_t> row_ids, float* out) const {
-    distances_at(data_.metric, query_, data_.rows.data, row_ids, data_.rows.dim, out);
+    distances_at(data_.metric, query_, data_.rows, row_ids, out);
   }
 
   const float* const query_;

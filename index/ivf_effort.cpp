@@ -42,6 +42,9 @@ Status find_exact(const IvfData& data, const BuildControl& control, std::size_t 
   const VectorSpan rows = data.rows;
   std::vector<NearestRows> nearest(end - first, NearestRows(kNeighbourCount));
   std::array<float, kRowTile> found;
+  const std::vector<float> queries =
+      gather_rows(rows, {sample.queries.begin() + static_cast<std::ptrdiff_t>(first),
+                         sample.queries.begin() + static_cast<std::ptrdiff_t>(end)});
   for (std::size_t row = 0; row < rows.row_count; row += kRowTile) {
     if (control.cancel != nullptr && row % (kRowTile * kCancelTiles) == 0) {
       TESSERA_RETURN_IF_ERROR(control.cancel->check());
@@ -49,7 +52,8 @@ Status find_exact(const IvfData& data, const BuildControl& control, std::size_t 
     const std::size_t count = std::min(kRowTile, rows.row_count - row);
     for (std::size_t query = first; query < end; ++query) {
       const std::uint32_t query_row = sample.queries[query];
-      distances(data.metric, rows.row(query_row), rows.row(row), count, rows.dim, found.data());
+      distances(data.metric, queries.data() + (query - first) * rows.dim, rows.part(row, count),
+                found.data());
       for (std::size_t i = 0; i < count; ++i) {
         const auto id = static_cast<std::uint32_t>(row + i);
         if (id != query_row) nearest[query - first].offer({found[i], id});
@@ -80,8 +84,9 @@ Probes choose_probes(const IndexSpec& spec, const IvfData& data, const Sample& s
   std::vector<float> found(list_count);
   std::vector<RowHit> order(list_count);
   std::vector<std::size_t> rank_of(list_count);
+  RowReader row_of(data.rows);
   for (std::size_t query = 0; query < sample.queries.size(); ++query) {
-    distances(data.list_metric(), data.rows.row(sample.queries[query]), data.lists.centroids.data(),
+    distances(data.list_metric(), row_of(sample.queries[query]), data.lists.centroids.data(),
               list_count, data.rows.dim, found.data());
     for (std::size_t list = 0; list < list_count; ++list) {
       order[list] = {found[list], static_cast<std::uint32_t>(list)};
@@ -110,9 +115,10 @@ Result<double> measure_recall(const IvfData& data, const IvfCodes& codes, IvfEff
     const auto& exact = sample.neighbours[query];
     std::vector<RowHit> hits;
     SearchStats stats;
-    TESSERA_RETURN_IF_ERROR(IvfSearch(data, codes, effort)
-                                .run(data.rows.row(sample.queries[query]), exact.size() + 1, {},
-                                     control.cancel, hits, stats));
+    RowReader row_of(data.rows);
+    TESSERA_RETURN_IF_ERROR(
+        IvfSearch(data, codes, effort)
+            .run(row_of(sample.queries[query]), exact.size() + 1, {}, control.cancel, hits, stats));
     std::size_t& found = found_counts[query];
     for (const RowHit& hit : hits) {
       const bool is_other = hit.row != sample.queries[query];

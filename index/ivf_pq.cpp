@@ -160,11 +160,12 @@ std::vector<float> residuals_at(const IvfData& data, std::span<const std::uint32
   const std::size_t dim = data.rows.dim;
   std::vector<float> residuals(positions.size() * dim);
   const auto& begins = data.lists.begins;
+  RowReader row_of(data.rows);
   for (std::size_t i = 0; i < positions.size(); ++i) {
     const auto after = std::upper_bound(begins.begin(), begins.end(), positions[i]);
     const float* const centroid =
         data.centroid(static_cast<std::size_t>(after - begins.begin()) - 1);
-    const float* const row = data.rows.row(data.lists.row_ids[positions[i]]);
+    const float* const row = row_of(data.lists.row_ids[positions[i]]);
     for (std::size_t d = 0; d < dim; ++d) {
       // Between extremes the difference may overflow, and k-means wants finite numbers.
       constexpr float kGreatest = std::numeric_limits<float>::max();

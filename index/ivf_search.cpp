@@ -140,7 +140,7 @@ std::size_t IvfSearch::rerank(const float* query, std::size_t k, Walk& walk,
   std::transform(candidates.begin(), candidates.end(), row_ids.begin(),
                  [](const RowHit& candidate) { return candidate.row; });
   std::vector<float> exact(candidates.size());
-  distances_at(data_.metric, query, data_.rows.data, row_ids, data_.rows.dim, exact.data());
+  distances_at(data_.metric, query, data_.rows, row_ids, exact.data());
   for (std::size_t i = 0; i < candidates.size(); ++i) candidates[i].distance = exact[i];
   const std::size_t kept_count = std::min(k, candidates.size());
   const auto kept_end = candidates.begin() + static_cast<std::ptrdiff_t>(kept_count);

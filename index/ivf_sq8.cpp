@@ -94,6 +94,22 @@ Sq8Table table_of(const std::vector<float>& trained, std::size_t dim) {
   return table;
 }
 
+/// Two rows: the least and the greatest value of each dimension.
+std::vector<float> extremes_of(const VectorSpan& rows) {
+  RowReader row_of(rows);
+  const float* const first = row_of(0);
+  std::vector<float> least(first, first + rows.dim), greatest = least;
+  for (std::size_t i = 1; i < rows.row_count; ++i) {
+    const float* const row = row_of(i);
+    for (std::size_t d = 0; d < rows.dim; ++d) {
+      least[d] = std::min(least[d], row[d]);
+      greatest[d] = std::max(greatest[d], row[d]);
+    }
+  }
+  least.insert(least.end(), greatest.begin(), greatest.end());
+  return least;
+}
+
 }  // namespace
 
 CodesResult build_sq8_codes(const IvfData& data, const BuildControl& control) {
@@ -104,7 +120,9 @@ CodesResult build_sq8_codes(const IvfData& data, const BuildControl& control) {
     return std::make_unique<const Sq8Codes>(std::move(table), std::vector<std::uint8_t>());
   }
   faiss::ScalarQuantizer quantiser(dim, faiss::ScalarQuantizer::QT_8bit);
-  quantiser.train(row_count, data.rows.data);
+  // Only the ends of each dimension's range matter to it.
+  const std::vector<float> extremes = extremes_of(data.rows);
+  quantiser.train(2, extremes.data());
   // A range wider than floats reach would decode to no number; what lies beyond half of it is
   // encoded as the end of the range, and re-ranking uses the rows themselves.
   for (std::size_t d = dim; d < 2 * dim; ++d) {
@@ -117,7 +135,7 @@ CodesResult build_sq8_codes(const IvfData& data, const BuildControl& control) {
     const std::size_t count = std::min(kEncodeBlock, row_count - first);
     std::vector<float> values(count * dim);
     for (std::size_t i = 0; i < count; ++i) {
-      std::copy_n(data.rows.row(data.lists.row_ids[first + i]), dim, values.data() + i * dim);
+      copy_rows(data.rows, data.lists.row_ids[first + i], 1, values.data() + i * dim);
     }
     quantiser.compute_codes(values.data(), codes.data() + first * dim, count);
     return {};

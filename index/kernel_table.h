@@ -5,8 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/float16.h"
 #include "base/metric.h"
-#include "index/float16.h"
 #include "index/kernels.h"
 
 namespace tessera::index {
@@ -115,6 +115,9 @@ struct TypedKernels {
   ByMetric<RowKernels<Float16>> float16;
   ByMetric<RowKernels<std::uint8_t>> uint8;
   PrefixKernelsByMetric prefix;
+  /// Exact conversions of `count` values.
+  void (*widen_float16)(const Float16* values, std::size_t count, float* out) = nullptr;
+  void (*widen_uint8)(const std::uint8_t* values, std::size_t count, float* out) = nullptr;
 };
 
 /// All kernels of one instruction set. Thread rule: immutable, lives for the whole process.

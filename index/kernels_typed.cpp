@@ -146,11 +146,24 @@ constexpr PrefixKernels prefix_kernels() {
   return {&prefix_rows<Kernel>, &prefix_rows_at<Kernel>};
 }
 
+template <class Row>
+void widen(const typename Row::Value* values, std::size_t count, float* out) {
+  const Row row = {values};
+  std::size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) hn::StoreU(row.load(i), FloatTag(), out + i);
+  if (i == count) return;
+  HWY_ALIGN float tail[kLanes];
+  hn::Store(row.load_tail(i, count - i), FloatTag(), tail);
+  std::memcpy(out + i, tail, (count - i) * sizeof(float));
+}
+
 constexpr TypedKernels kKernels = {
     kernels_by_metric<Float16Row>(),
     kernels_by_metric<ByteRow>(),
     {prefix_kernels<Summed<SquaredDifference>>(), prefix_kernels<Summed<Product>>(),
      prefix_kernels<Summed<AbsoluteDifference>>(), prefix_kernels<RowCosine>()},
+    &widen<Float16Row>,
+    &widen<ByteRow>,
 };
 
 }  // namespace

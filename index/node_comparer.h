@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "index/ann_index.h"
-#include "index/kernel_table.h"
 #include "index/row_codes.h"
 
 namespace tessera::index {
@@ -13,6 +12,7 @@ namespace tessera::index {
 /// A node that others are compared with. Reused, so that none allocates. Thread rule: confined.
 struct NodeQuery {
   const float* row = nullptr;
+  std::vector<float> values;  ///< The row, where it is not stored as floats.
   CodeQuery code;
   std::vector<std::uint32_t> row_ids;  ///< Scratch of distances().
 };
@@ -32,10 +32,17 @@ class RowComparer final : public NodeComparer {
  public:
   /// `row_of_node` is borrowed.
   RowComparer(Metric metric, VectorSpan rows, std::span<const std::uint32_t> row_of_node)
-      : kernels_(kernels().of(metric)), rows_(rows), row_of_node_(row_of_node) {}
+      : metric_(metric), rows_(rows), row_of_node_(row_of_node) {}
 
   void prepare(std::uint32_t node, NodeQuery& query) const override {
-    query.row = rows_.row(row_of_node_[node]);
+    const std::uint32_t row = row_of_node_[node];
+    if (rows_.is_float32()) {
+      query.row = rows_.float_row(row);
+      return;
+    }
+    query.values.resize(rows_.dim);
+    copy_rows(rows_, row, 1, query.values.data());
+    query.row = query.values.data();
   }
 
   void distances(NodeQuery& query, std::span<const std::uint32_t> nodes,
@@ -43,11 +50,11 @@ class RowComparer final : public NodeComparer {
     std::vector<std::uint32_t>& ids = query.row_ids;
     if (ids.size() < nodes.size()) ids.resize(nodes.size());
     for (std::size_t i = 0; i < nodes.size(); ++i) ids[i] = row_of_node_[nodes[i]];
-    kernels_.rows_at(query.row, rows_.data, ids.data(), nodes.size(), rows_.dim, out);
+    distances_at(metric_, query.row, rows_, {ids.data(), nodes.size()}, out);
   }
 
  private:
-  const MetricKernels& kernels_;
+  const Metric metric_;
   const VectorSpan rows_;
   const std::span<const std::uint32_t> row_of_node_;
 };

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "index/ann_index.h"
-#include "index/kernel_table.h"
 #include "index/row_codes.h"
 
 namespace tessera::index {
@@ -24,18 +23,18 @@ class RowScorer final : public NodeScorer {
   /// `row_of_node` and `scratch` are borrowed.
   RowScorer(Metric metric, VectorSpan rows, std::span<const std::uint32_t> row_of_node,
             std::vector<std::uint32_t>& scratch)
-      : kernels_(kernels().of(metric)), rows_(rows), row_of_node_(row_of_node), ids_(scratch) {}
+      : metric_(metric), rows_(rows), row_of_node_(row_of_node), ids_(scratch) {}
 
   void set_query(const float* query) { query_ = query; }
 
   void score(std::span<const std::uint32_t> nodes, float* out) override {
     if (ids_.size() < nodes.size()) ids_.resize(nodes.size());
     for (std::size_t i = 0; i < nodes.size(); ++i) ids_[i] = row_of_node_[nodes[i]];
-    kernels_.rows_at(query_, rows_.data, ids_.data(), nodes.size(), rows_.dim, out);
+    distances_at(metric_, query_, rows_, {ids_.data(), nodes.size()}, out);
   }
 
  private:
-  const MetricKernels& kernels_;
+  const Metric metric_;
   const VectorSpan rows_;
   const std::span<const std::uint32_t> row_of_node_;
   std::vector<std::uint32_t>& ids_;

@@ -24,8 +24,9 @@ constexpr std::size_t kEncodeBlock = 4096;
 std::vector<float> columns_of(VectorSpan rows, std::span<const std::uint32_t> row_ids,
                               std::size_t first, std::size_t width) {
   std::vector<float> columns(row_ids.size() * width);
+  RowReader row_of(rows);
   for (std::size_t i = 0; i < row_ids.size(); ++i) {
-    std::copy_n(rows.row(row_ids[i]) + first, width, columns.data() + i * width);
+    std::copy_n(row_of(row_ids[i]) + first, width, columns.data() + i * width);
   }
   return columns;
 }

@@ -50,11 +50,12 @@ bool finds_what_rows_find(const RowCodes& codes, Metric metric, VectorSpan rows,
   std::vector<float> exact(among.size()), coded(among.size());
   CodeQuery prepared;
   std::size_t found_count = 0, wanted_count = 0;
+  RowReader row_of(rows);
   for (const std::uint32_t query : sample_row_ids(count, kTrialQueries, seed + 1)) {
-    const float* const vector = rows.row(row_ids[query]);
+    const float* const vector = row_of(row_ids[query]);
     if (!codes.prepare(vector, prepared)) return false;
     codes.distances_at(prepared, among, coded.data());
-    distances_at(metric, vector, rows.data, among_rows, rows.dim, exact.data());
+    distances_at(metric, vector, rows, among_rows, exact.data());
     NearestRows nearest(kTrialK), candidates(codes.candidate_count(kTrialK));
     for (std::uint32_t i = 0; i < among.size(); ++i) {
       nearest.offer({exact[i], i});
@@ -106,7 +107,10 @@ RowCodesResult build_row_codes(const IndexSpec& spec, Metric metric, VectorSpan 
     case CodeType::kAuto:
       break;
   }
-  if (rows.dim < kAutoDimMin) return std::unique_ptr<const RowCodes>();
+  // Codes of a byte a value save nothing over rows of bytes.
+  if (rows.dim < kAutoDimMin || rows.type == ValueType::kUint8) {
+    return std::unique_ptr<const RowCodes>();
+  }
   TESSERA_ASSIGN_OR_RETURN(auto codes,
                            build_grid_codes(kGridLevels, spec, metric, rows, row_ids, control));
   if (codes == nullptr || has_blind_group(*codes) ||

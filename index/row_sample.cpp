@@ -22,10 +22,9 @@ std::vector<std::uint32_t> sample_row_ids(std::size_t row_count, std::size_t cou
 }
 
 std::vector<float> gather_rows(VectorSpan rows, const std::vector<std::uint32_t>& ids) {
-  std::vector<float> values;
-  values.reserve(ids.size() * rows.dim);
-  for (const std::uint32_t id : ids) {
-    values.insert(values.end(), rows.row(id), rows.row(id) + rows.dim);
+  std::vector<float> values(ids.size() * rows.dim);
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    copy_rows(rows, ids[i], 1, values.data() + i * rows.dim);
   }
   return values;
 }

@@ -13,7 +13,7 @@ namespace tessera::index {
 std::vector<std::uint32_t> sample_row_ids(std::size_t row_count, std::size_t count,
                                           std::uint64_t seed);
 
-/// The rows `ids`, one after the other.
+/// The rows `ids` as floats, one after the other.
 std::vector<float> gather_rows(VectorSpan rows, const std::vector<std::uint32_t>& ids);
 
 }  // namespace tessera::index

@@ -33,10 +33,10 @@ void Batch::delete_payload(CollectionNumber collection, std::uint32_t slot) {
 }
 
 void Batch::put_vector(CollectionNumber collection, VectorNumber vector, std::uint32_t slot,
-                       std::uint64_t version, std::span<const float> values) {
+                       std::uint64_t version, std::span<const float> values, ValueType type) {
   const std::string key = encoding::row_key(collection, vector, slot);
   operations_->add(Family::kVectors, BatchOperations::Kind::kPut, key,
-                   encoding::vector_value(version, values));
+                   encoding::vector_value(version, values, type));
   operations_->add(Family::kRows, BatchOperations::Kind::kPut, key, encoding::row_value(version));
 }
 

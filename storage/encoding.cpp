@@ -150,23 +150,28 @@ std::optional<std::uint64_t> decode_row_value(std::string_view value) {
   return get_fixed<std::uint64_t>(body->data());
 }
 
-std::string vector_value(std::uint64_t version, std::span<const float> values) {
-  std::string value(1, kValueFormat);
-  value.reserve(1 + sizeof(version) + values.size_bytes());
+std::string vector_value(std::uint64_t version, std::span<const float> values, ValueType type) {
+  std::string value(1, static_cast<char>(kValueFormat + static_cast<char>(type)));
+  const std::size_t bytes = values.size() * value_bytes(type);
+  value.reserve(1 + sizeof(version) + bytes);
   put_fixed(value, version);
-  value.append(reinterpret_cast<const char*>(values.data()), values.size_bytes());
+  const std::size_t head_bytes = value.size();
+  value.resize(head_bytes + bytes);
+  narrow_values(type, values.data(), values.size(), value.data() + head_bytes);
   return value;
 }
 
 std::optional<std::uint64_t> decode_vector_value(std::string_view value,
                                                  std::vector<float>& values) {
-  const std::optional<std::string_view> body = body_of(value);
-  if (!body || body->size() < sizeof(std::uint64_t)) return std::nullopt;
-  const std::string_view floats = body->substr(sizeof(std::uint64_t));
-  if (floats.size() % sizeof(float) != 0) return std::nullopt;
-  values.resize(floats.size() / sizeof(float));
-  std::memcpy(values.data(), floats.data(), floats.size());
-  return get_fixed<std::uint64_t>(body->data());
+  constexpr std::size_t kHeadBytes = 1 + sizeof(std::uint64_t);
+  if (value.size() < kHeadBytes || value.front() < kValueFormat) return std::nullopt;
+  const auto type = value_type_of(static_cast<std::uint8_t>(value.front() - kValueFormat));
+  if (!type) return std::nullopt;
+  const std::string_view stored = value.substr(kHeadBytes);
+  if (stored.size() % value_bytes(*type) != 0) return std::nullopt;
+  values.resize(stored.size() / value_bytes(*type));
+  widen_values(*type, stored.data(), values.size(), values.data());
+  return get_fixed<std::uint64_t>(value.data() + 1);
 }
 
 }  // namespace tessera::storage::encoding

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/point_id.h"
+#include "base/value_type.h"
 #include "storage/store.h"
 
 /// Keys and values of the store; docs/formats.md describes them. Keys are big-endian so that the
@@ -48,8 +49,11 @@ struct RowKey {
 [[nodiscard]] std::string row_value(std::uint64_t version);
 [[nodiscard]] std::optional<std::uint64_t> decode_row_value(std::string_view value);
 
-[[nodiscard]] std::string vector_value(std::uint64_t version, std::span<const float> values);
-/// Copies the values out, because a stored value has no alignment; gives the version.
+/// `values` are storable as `type`; float16 rounds them.
+[[nodiscard]] std::string vector_value(std::uint64_t version, std::span<const float> values,
+                                       ValueType type = ValueType::kFloat32);
+/// Gives the values as floats, whatever they are stored as, in a copy, because a stored value has
+/// no alignment; gives the version.
 [[nodiscard]] std::optional<std::uint64_t> decode_vector_value(std::string_view value,
                                                                std::vector<float>& values);
 

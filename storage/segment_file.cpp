@@ -7,7 +7,8 @@
 namespace tessera::storage {
 namespace {
 
-// Collection, vector, metric, zero, segment, row count, dim, spec length; then the spec's text.
+// Collection, vector, metric, value type, segment, row count, dim, spec length; then the spec's
+// text.
 constexpr std::size_t kHeaderBytes = 32;
 
 std::optional<Metric> metric_of(std::uint8_t number) {
@@ -26,7 +27,7 @@ std::string encode_header(const SegmentHeader& header) {
   put_fixed(text, header.collection);
   put_fixed(text, header.vector);
   put_fixed(text, static_cast<std::uint8_t>(header.metric));
-  put_fixed(text, std::uint8_t{0});
+  put_fixed(text, static_cast<std::uint8_t>(header.value_type));
   put_fixed(text, header.segment);
   put_fixed(text, header.row_count);
   put_fixed(text, header.dim);
@@ -47,6 +48,11 @@ std::string range_fault(const SegmentHeader& header) {
   return {};
 }
 
+/// The first version that knows what the header says.
+std::uint32_t version_of(const SegmentHeader& header) {
+  return header.value_type == ValueType::kFloat32 ? 1 : 2;
+}
+
 Status corrupt(const std::string& path, const std::string& what) {
   return {Code::kCorrupt, path + ": " + what};
 }
@@ -60,7 +66,10 @@ Result<SegmentHeader> decode_header(const std::string& path, std::span<const std
   const std::optional<Metric> metric = metric_of(metric_number);
   if (!metric) return corrupt(path, "metric: " + std::to_string(metric_number) + " is not known");
   header.metric = *metric;
-  if (get_fixed<std::uint8_t>(&bytes[7]) != 0) return corrupt(path, "reserved: is not zero");
+  const auto type_number = get_fixed<std::uint8_t>(&bytes[7]);
+  const std::optional<ValueType> type = value_type_of(type_number);
+  if (!type) return corrupt(path, "value_type: " + std::to_string(type_number) + " is not known");
+  header.value_type = *type;
   header.segment = get_fixed<std::uint64_t>(&bytes[8]);
   header.row_count = get_fixed<std::uint64_t>(&bytes[16]);
   header.dim = get_fixed<std::uint32_t>(&bytes[24]);
@@ -102,9 +111,12 @@ Result<std::unique_ptr<const SegmentFile>> SegmentFile::open(const std::string& 
                            elements<std::uint32_t>(file, path, "slots", row_count));
   TESSERA_ASSIGN_OR_RETURN(segment->versions_,
                            elements<std::uint64_t>(file, path, "versions", row_count));
+  if (version_of(segment->header_) > file.kind_version()) {
+    return corrupt(path, "value_type: is not of this kind version");
+  }
   TESSERA_ASSIGN_OR_RETURN(
-      const std::span<const float> vectors,
-      elements<float>(file, path, "vectors", row_count * segment->header_.dim));
+      const std::span<const std::byte> vectors,
+      elements<std::byte>(file, path, "vectors", row_count * segment->header_.row_bytes()));
   segment->vectors_ = vectors.data();
   TESSERA_ASSIGN_OR_RETURN(segment->index_, file.section("index"));
   return std::unique_ptr<const SegmentFile>(std::move(segment));
@@ -121,8 +133,9 @@ Result<std::unique_ptr<SegmentFileWriter>> SegmentFileWriter::create(
   if (slots.size() != header.row_count || versions.size() != header.row_count) {
     return misuse("row_count: slots or versions have another length");
   }
-  TESSERA_ASSIGN_OR_RETURN(std::unique_ptr<SectionFileWriter> file,
-                           SectionFileWriter::create(path, kSegmentKind, kSegmentVersion, files));
+  TESSERA_ASSIGN_OR_RETURN(
+      std::unique_ptr<SectionFileWriter> file,
+      SectionFileWriter::create(path, kSegmentKind, version_of(header), files));
   TESSERA_RETURN_IF_ERROR(file->begin_section("header"));
   TESSERA_RETURN_IF_ERROR(file->append(as_bytes(encode_header(header))));
   TESSERA_RETURN_IF_ERROR(file->begin_section("slots"));
@@ -131,27 +144,27 @@ Result<std::unique_ptr<SegmentFileWriter>> SegmentFileWriter::create(
   TESSERA_RETURN_IF_ERROR(file->append(std::as_bytes(versions)));
   TESSERA_RETURN_IF_ERROR(file->begin_section("vectors"));
   return std::make_unique<SegmentFileWriter>(
-      SegmentFileWriter(path, header.row_count * header.dim, std::move(file)));
+      SegmentFileWriter(path, header.row_count * header.row_bytes(), std::move(file)));
 }
 
-Status SegmentFileWriter::append_vectors(std::span<const float> values) {
-  if (values.size() > values_left_) {
+Status SegmentFileWriter::append_vectors(std::span<const std::byte> bytes) {
+  if (bytes.size() > bytes_left_) {
     return {Code::kInternal, path_ + ": row_count: there are more vectors"};
   }
-  values_left_ -= values.size();
-  return file_->append(std::as_bytes(values));
+  bytes_left_ -= bytes.size();
+  return file_->append(bytes);
 }
 
 Status SegmentFileWriter::check_complete() const {
-  if (values_left_ == 0) return {};
+  if (bytes_left_ == 0) return {};
   return {Code::kInternal, path_ + ": row_count: there are fewer vectors"};
 }
 
-Result<const float*> SegmentFileWriter::map_vectors() {
+Result<const std::byte*> SegmentFileWriter::map_vectors() {
   TESSERA_RETURN_IF_ERROR(check_complete());
   TESSERA_ASSIGN_OR_RETURN(mapping_, file_->map_written());
   // Sections are aligned to 64 bytes in a mapping that is aligned to more.
-  return reinterpret_cast<const float*>(mapping_->bytes().data() + file_->section_offset());
+  return mapping_->bytes().data() + file_->section_offset();
 }
 
 Status SegmentFileWriter::finish(const std::function<Status(ByteSink&)>& write_index) {
@@ -163,11 +176,12 @@ Status SegmentFileWriter::finish(const std::function<Status(ByteSink&)>& write_i
 
 Status write_segment_file(const std::string& path, const SegmentHeader& header,
                           std::span<const std::uint32_t> slots,
-                          std::span<const std::uint64_t> versions, const float* vectors,
+                          std::span<const std::uint64_t> versions, const void* vectors,
                           const std::function<Status(ByteSink&)>& write_index, FileSystem& files) {
   TESSERA_ASSIGN_OR_RETURN(const auto writer,
                            SegmentFileWriter::create(path, header, slots, versions, files));
-  TESSERA_RETURN_IF_ERROR(writer->append_vectors({vectors, header.row_count * header.dim}));
+  TESSERA_RETURN_IF_ERROR(writer->append_vectors(
+      {static_cast<const std::byte*>(vectors), header.row_count * header.row_bytes()}));
   return writer->finish(write_index);
 }
 

@@ -11,6 +11,7 @@
 
 #include "base/point_id.h"
 #include "base/status.h"
+#include "base/value_type.h"
 
 namespace tessera::storage {
 
@@ -40,8 +41,10 @@ class Batch {
   void delete_payload(CollectionNumber collection, std::uint32_t slot);
   /// Writes the vector and, apart from it, its small row record (slot -> version), from which a
   /// restart learns which rows of the segment files are current without reading any vector.
+  /// `values` are storable as `type`, which is what they take there.
   void put_vector(CollectionNumber collection, VectorNumber vector, std::uint32_t slot,
-                  std::uint64_t version, std::span<const float> values);
+                  std::uint64_t version, std::span<const float> values,
+                  ValueType type = ValueType::kFloat32);
   void delete_vector(CollectionNumber collection, VectorNumber vector, std::uint32_t slot);
   /// Catalog entries and other small documents.
   void put_meta(std::string_view key, std::string_view value);
@@ -109,7 +112,8 @@ class Store {
   virtual Status visit_payloads(CollectionNumber collection,
                                 const PayloadVisitor& visitor) const = 0;
 
-  /// Each slot's vector; an empty one where there is none. One MultiGet.
+  /// Each slot's vector as floats, whatever its type; an empty one where there is none. One
+  /// MultiGet.
   [[nodiscard]] virtual Result<std::vector<std::vector<float>>> get_vectors(
       CollectionNumber collection, VectorNumber vector,
       std::span<const std::uint32_t> slots) const = 0;

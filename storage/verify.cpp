@@ -295,13 +295,15 @@ class Verifier {
     if (stored.has_error()) {
       report_failure(path + ", stored vectors of it", stored.error());
     } else {
-      const std::size_t dim = file.header().dim;
+      const std::size_t dim = file.header().dim, row_bytes = file.header().row_bytes();
+      std::vector<float> own(dim);
       for (std::size_t i = 0; i < rows.size(); ++i) {
         const std::vector<float>& values = (*stored)[i];
         // Missing and wrongly long ones were reported with their collection.
         if (values.size() != dim) continue;
-        const float* own = file.vectors() + rows[i] * dim;
-        if (std::memcmp(values.data(), own, dim * sizeof(float)) == 0) continue;
+        widen_values(file.header().value_type, file.vectors() + rows[i] * row_bytes, dim,
+                     own.data());
+        if (std::memcmp(values.data(), own.data(), dim * sizeof(float)) == 0) continue;
         report(Severity::kError, path,
                "row " + std::to_string(rows[i]) + ", slot " + std::to_string(slots[i]) +
                    ": other values than in the store");

@@ -92,6 +92,25 @@ TEST_CASE("decode collection: null and default values of what is missing are acc
              decode_create_collection);
 }
 
+TEST_CASE("decode collection: every datatype, shown again when it was given", "[unit]") {
+  const std::pair<const char*, ValueType> types[] = {{"float32", ValueType::kFloat32},
+                                                     {"float16", ValueType::kFloat16},
+                                                     {"uint8", ValueType::kUint8}};
+  for (const auto& [name, type] : types) {
+    CollectionInfo info;
+    info.config = good(R"({"vectors":{"a":{"size":8,"distance":"Dot","datatype":")" +
+                           std::string(name) + R"("},"b":{"size":2,"distance":"Dot"}}})",
+                       decode_create_collection);
+    CHECK(info.config.vectors.at("a").value_type == type);
+    CHECK_FALSE(info.config.vectors.at("b").value_type);
+    std::string text;
+    JsonWriter json(text);
+    encode_collection_info(json, info);
+    CHECK(json_at(text, "/config/params/vectors/a/datatype") == "\"" + std::string(name) + "\"");
+    CHECK(json_at(text, "/config/params/vectors/b") == R"({"size":2,"distance":"Dot"})");
+  }
+}
+
 TEST_CASE("decode collection: every index type", "[unit]") {
   const std::pair<const char*, IndexType> types[] = {{"hnsw", IndexType::kHnsw},
                                                      {"ivf_flat", IndexType::kIvfFlat},

@@ -85,6 +85,7 @@ TEST_CASE("command: help and version succeed, bad usage exits with 2 and says wh
       {"collection", "create", "c", "--vector", "a:x:dot"},
       {"collection", "create", "c", "--dim", "3", "--vector", "a:3:dot"},
       {"collection", "create", "c", "--dim", "3", "--index", "kd_tree"},
+      {"collection", "create", "c", "--dim", "3", "--datatype", "float8"},
       {"collection", "create", "c", "--dim", "3", "--lists", "8"},
       {"collection", "delete", "c"},
       {"import", "c"},

@@ -128,6 +128,31 @@ TEST_CASE("estimate: parts add up, codes are what they say, vectors on disk need
   }
 }
 
+TEST_CASE("estimate: smaller values take less, and rows of bytes no codes unless asked for") {
+  constexpr std::uint64_t kPoints = 1'000'000;
+  EstimateInput input = input_of(IndexSpec(), 768, kPoints);
+  input.metric = Metric::kDot;
+  const VectorEstimate floats = estimate_vector(input);
+  input.value_type = ValueType::kFloat16;
+  const VectorEstimate halves = estimate_vector(input);
+  CHECK(halves.vector_bytes == kPoints * 768 * 2);
+  CHECK(halves.code_bytes == floats.code_bytes);
+  CHECK(halves.disk_bytes == floats.disk_bytes - floats.vector_bytes);
+  input.value_type = ValueType::kUint8;
+  const VectorEstimate bytes = estimate_vector(input);
+  CHECK(bytes.vector_bytes == kPoints * 768);
+  CHECK(bytes.code_bytes == 0);
+  CHECK(bytes.id_bytes == floats.id_bytes);
+  // By Cosine every row of bytes has a factor.
+  input.metric = Metric::kCosine;
+  CHECK(estimate_vector(input).id_bytes == bytes.id_bytes + 4 * kPoints);
+  input.spec.codes = CodeType::kSq8;
+  CHECK(estimate_vector(input).code_bytes >= kPoints * 768);
+  for (const ValueType type : {ValueType::kFloat32, ValueType::kFloat16, ValueType::kUint8}) {
+    CHECK(measure_distance_seconds(Metric::kEuclid, 96, type) > 0);
+  }
+}
+
 TEST_CASE("estimate: more of anything never takes less, and nothing takes nothing") {
   const IndexSpec spec;
   const VectorEstimate none = estimate_vector(input_of(spec, 128, 0));

@@ -31,6 +31,8 @@ class OpenDatabase {
     REQUIRE(opened.has_value());
     database_ = std::move(*opened);
   }
+  void close() { database_.reset(); }
+  [[nodiscard]] const std::string& data_path() const { return settings_.storage.path; }
   Database& operator*() { return *database_; }
   Database* operator->() { return database_.get(); }
 
@@ -55,6 +57,15 @@ inline void insert_rows(Collection& collection, const testing::Matrix& rows) {
     point.vectors.emplace_back("", std::vector<float>(rows.row(i), rows.row(i) + rows.dim));
   }
   REQUIRE(collection.write(std::move(operation), true).has_value());
+}
+
+/// Rebuilds the unnamed vector's index.
+inline void reindex(Database& database, Collection& collection, const ReindexRequest& request) {
+  const std::uint64_t job = collection.start_reindex(request).value();
+  for (int i = 0; i < 6000 && database.job(job)->state < JobState::kDone; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  REQUIRE(database.job(job)->state == JobState::kDone);
 }
 
 inline void wait_until_indexed(const Collection& collection, std::uint64_t row_count) {

@@ -133,11 +133,7 @@ TEST_CASE(
   ReindexRequest reindex;
   reindex.quantization = quantization_of(Kind::kScalar);
   reindex.quantization->quantile = 0.9;
-  const std::uint64_t job = collection->start_reindex(reindex).value();
-  for (int i = 0; i < 6000 && database->job(job)->state < JobState::kDone; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  REQUIRE(database->job(job)->state == JobState::kDone);
+  engine::reindex(*database, *collection, reindex);
   collection.reset();
   database.reopen();
   collection = database->collection("c").value();

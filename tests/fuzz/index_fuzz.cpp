@@ -77,7 +77,8 @@ void check_search(const AnnIndex& ann, const Choice& choice, const float* query,
   for (const RowHit& hit : hits) {
     TESSERA_ASSERT(hit.row < choice.rows.row_count && filter.allows(hit.row));
     TESSERA_ASSERT(seen.insert(hit.row).second);
-    TESSERA_ASSERT(hit.distance == distance(choice.metric, query, choice.rows.row(hit.row), kDim));
+    TESSERA_ASSERT(hit.distance ==
+                   distance(choice.metric, query, choice.rows.float_row(hit.row), kDim));
   }
 }
 

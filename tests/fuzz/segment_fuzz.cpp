@@ -101,7 +101,7 @@ void check_file(std::string_view input) {
   }
 }
 
-std::string sample_file(std::size_t row_count) {
+std::string sample_file(std::size_t row_count, ValueType type) {
   constexpr std::uint32_t kDim = 2;
   FaultFileSystem files;
   const std::vector<std::uint32_t> slots(row_count, 7);
@@ -113,7 +113,8 @@ std::string sample_file(std::size_t row_count) {
                                          .metric = Metric::kDot,
                                          .dim = kDim,
                                          .row_count = row_count,
-                                         .index_spec = R"({"type":"hnsw"})"};
+                                         .index_spec = R"({"type":"hnsw"})",
+                                         .value_type = type};
   const Status status = storage::write_segment_file(
       kPath, header, slots, versions, vectors.data(),
       [](ByteSink& sink) { return sink.append(as_bytes("graph")); }, files);
@@ -126,7 +127,10 @@ std::string sample_file(std::size_t row_count) {
 std::vector<std::string> seeds() {
   std::vector<std::string> inputs;
   for (const std::size_t row_count : {0, 1, 3}) {
-    for (const char what : {'\0', '\1', '\3'}) inputs.push_back(what + sample_file(row_count));
+    for (const char what : {'\0', '\1', '\3'}) {
+      inputs.push_back(what + sample_file(row_count, ValueType::kFloat32));
+      inputs.push_back(what + sample_file(row_count, ValueType::kUint8));
+    }
   }
   return inputs;
 }

@@ -7,7 +7,7 @@
 
 #include <catch2/catch.hpp>
 
-#include "index/float16.h"
+#include "base/float16.h"
 #include "index/kernel_table.h"
 #include "index/kernels.h"
 

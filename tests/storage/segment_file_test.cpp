@@ -49,10 +49,11 @@ Status save(const Rows& rows, FileSystem& files, const std::string& path = "/s.s
 
 Rows rows_of(const SegmentFile& file) {
   const std::size_t count = file.header().row_count * file.header().dim;
+  const auto* vectors = reinterpret_cast<const float*>(file.vectors());
   return {file.header(),
           {file.slots().begin(), file.slots().end()},
           {file.versions().begin(), file.versions().end()},
-          {file.vectors(), file.vectors() + count},
+          {vectors, vectors + count},
           std::string(reinterpret_cast<const char*>(file.index().data()), file.index().size())};
 }
 
@@ -78,6 +79,25 @@ TEST_CASE("segment file: what was saved is loaded, and saved again it is the sam
   REQUIRE(rows_of(*file).vectors == rows.vectors);
   require_ok(save(found, files, "/again.seg"));
   REQUIRE(files.contents("/again.seg") == files.contents("/s.seg"));
+}
+
+TEST_CASE("segment file: rows of float32 are still version 1, others are version 2", "[unit]") {
+  FaultFileSystem files;
+  Rows rows = sample_rows();
+  require_ok(save(rows, files));
+  REQUIRE((*SectionFile::open("/s.seg", kSegmentKind, kSegmentVersion, files))->kind_version() ==
+          1);
+  for (const ValueType type : {ValueType::kFloat16, ValueType::kUint8}) {
+    rows.header.value_type = type;
+    require_ok(save(rows, files));
+    REQUIRE((*SectionFile::open("/s.seg", kSegmentKind, kSegmentVersion, files))->kind_version() ==
+            2);
+    const auto file = *SegmentFile::open("/s.seg", files);
+    REQUIRE(file->header().value_type == type);
+    REQUIRE(file->header().row_bytes() == kDim * value_bytes(type));
+    REQUIRE(std::memcmp(file->vectors(), rows.vectors.data(),
+                        kRowCount * file->header().row_bytes()) == 0);
+  }
 }
 
 TEST_CASE("segment file: no rows and no index bytes are allowed", "[unit]") {
@@ -140,7 +160,7 @@ TEST_CASE("segment file: hostile values behind right checksums are refused by fi
   put_fixed(header, std::uint32_t{3});  // collection
   put_fixed(header, std::uint16_t{2});  // vector
   put_fixed(header, std::uint8_t{1});   // metric
-  put_fixed(header, std::uint8_t{0});   // reserved
+  put_fixed(header, std::uint8_t{0});   // value type
   put_fixed(header, std::uint64_t{9});  // segment
   put_fixed(header, std::uint64_t{7});  // row_count
   put_fixed(header, std::uint32_t{5});  // dim
@@ -153,7 +173,8 @@ TEST_CASE("segment file: hostile values behind right checksums are refused by fi
                          {"vectors", std::string(140, '\0')},
                          {"index", "graph"}};
   require_ok(open_sections(good));
-  REQUIRE(open_sections(good, 2).message().find("kind_version: 2") != std::string::npos);
+  require_ok(open_sections(good, 1));
+  REQUIRE(open_sections(good, 3).message().find("kind_version: 3") != std::string::npos);
 
   const auto with_header = [&](std::size_t offset, auto value) {
     Sections changed = good;
@@ -170,11 +191,19 @@ TEST_CASE("segment file: hostile values behind right checksums are refused by fi
     changed.erase(changed.begin() + static_cast<std::ptrdiff_t>(index));
     return open_sections(changed);
   };
+  Sections typed = good;
+  typed[0].second[7] = 2;
+  typed[3].second.resize(35);
+  require_ok(open_sections(typed));
   const std::uint64_t huge = ~std::uint64_t{0};
   const std::vector<std::pair<Status, std::string>> cases = {
       {with_header(6, std::uint8_t{4}), "metric: 4"},
       {with_header(6, std::uint8_t{255}), "metric: 255"},
-      {with_header(7, std::uint8_t{1}), "reserved"},
+      {with_header(7, std::uint8_t{1}), "section vectors"},
+      {with_header(7, std::uint8_t{2}), "section vectors"},
+      {with_header(7, std::uint8_t{3}), "value_type: 3"},
+      {with_header(7, std::uint8_t{255}), "value_type: 255"},
+      {open_sections(typed, 1), "value_type: is not of this kind version"},
       {with_header(16, std::uint64_t{6}), "row_count"},
       {with_header(16, std::uint64_t{8}), "row_count"},
       {with_header(16, huge), "row_count"},

@@ -113,6 +113,36 @@ TEST_CASE("store: many slots are looked up at once, in the order they were asked
   REQUIRE(store->get_vectors(1, 2, {})->empty());
 }
 
+TEST_CASE("store: vectors of every value type are given as the floats that they are", "[unit]") {
+  const TemporaryDirectory directory;
+  const auto store = open_or_fail(directory.file("store"));
+  // Long ones are in files of their own.
+  for (const std::size_t dim : {1, 3, 700}) {
+    CAPTURE(dim);
+    std::vector<float> floats = vector_of(1, 1, dim), halves = floats, bytes(dim);
+    for (float& value : halves) value = to_float(to_float16(value));
+    for (std::size_t d = 0; d < dim; ++d) bytes[d] = static_cast<float>((37 * d + 255) % 256);
+    Batch batch;
+    batch.put_vector(1, 0, 5, 1, floats);
+    batch.put_vector(1, 0, 6, 2, halves, ValueType::kFloat16);
+    const std::size_t size_before = batch.size_bytes();
+    batch.put_vector(1, 0, 7, 3, bytes, ValueType::kUint8);
+    REQUIRE(batch.size_bytes() - size_before < dim + 200);
+    require_ok(store->write(std::move(batch), true));
+    const std::vector<std::uint32_t> slots = {7, 6, 5};
+    const auto found = *store->get_vectors(1, 0, slots);
+    REQUIRE(found == std::vector<std::vector<float>>{bytes, halves, floats});
+    std::size_t visit_count = 0;
+    require_ok(store->visit_vectors(
+        1, 0, [&](std::uint32_t slot, std::uint64_t version, std::span<const float> values) {
+          REQUIRE(version == slot - 4);
+          REQUIRE(std::equal(values.begin(), values.end(), found[7 - slot].begin()));
+          return ++visit_count < 10;
+        }));
+    REQUIRE(visit_count == 3);
+  }
+}
+
 TEST_CASE("store: a visitor's failure stops a walk over meta entries and is handed on", "[unit]") {
   const TemporaryDirectory directory;
   const auto store = open_or_fail(directory.file("store"));

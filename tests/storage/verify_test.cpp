@@ -92,7 +92,9 @@ class Sample {
     }
     const std::string path = directory_->segment_path(collection, 0, segment);
     if (change) change(header);
-    require_ok(write_segment_file(path, header, slots, versions, rows.data(),
+    std::vector<std::byte> bytes(rows.size() * value_bytes(header.value_type));
+    narrow_values(header.value_type, rows.data(), rows.size(), bytes.data());
+    require_ok(write_segment_file(path, header, slots, versions, bytes.data(),
                                   [](ByteSink& sink) { return sink.append(as_bytes("graph")); }));
   }
 
@@ -274,6 +276,45 @@ TEST_CASE("verify: contradictions inside the store are reported with their place
     REQUIRE(report.problems[0].where == "collection 3, vector 0, slot 40");
     REQUIRE(report.problems[0].what == "the row has version 1004, newer than its point's 1002");
     REQUIRE(report.problems[1].where == "collection 3, vector 1, slot 40");
+  }
+}
+
+TEST_CASE("verify: rows of another value type are compared with what the store has", "[unit]") {
+  constexpr std::uint32_t kFirst = 250;  // The other files hold the slots before.
+  for (const ValueType type : {ValueType::kFloat16, ValueType::kUint8}) {
+    const auto stored_values = [type](std::uint32_t slot, std::uint64_t version) {
+      std::vector<float> values = vector_of(slot, version, kDim);
+      for (float& value : values) {
+        const bool is_byte = type == ValueType::kUint8;
+        value = is_byte ? std::floor(std::fabs(std::fmod(100 * value, 256.0F)))
+                        : to_float(to_float16(value));
+      }
+      return values;
+    };
+    for (const bool is_wrong : {false, true}) {
+      CAPTURE(value_type_name(type), is_wrong);
+      Sample sample;
+      sample.change([&](Batch& batch) {
+        for (std::uint32_t slot = kFirst; slot < kFirst + kSegmentRowCount; ++slot) {
+          const std::uint64_t version = Sample::version_of(slot);
+          batch.put_vector(3, 0, slot, version, stored_values(slot, version), type);
+        }
+      });
+      sample.write_segment(
+          3, 9, kFirst,
+          [&](auto row, auto& slot, auto& version, auto& values) {
+            values = stored_values(slot, version);
+            if (is_wrong && row == 149) values[95] = values[95] == 1 ? 2 : 1;
+          },
+          [type](SegmentHeader& header) { header.value_type = type; });
+      const VerifyReport report = sample.verify();
+      if (is_wrong) {
+        require_only(report, Severity::kError, sample.segment_path(9),
+                     "row 149, slot 399: other values than in the store");
+      } else {
+        REQUIRE(report.error_count == 0);
+      }
+    }
   }
 }
 

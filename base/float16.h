@@ -3,7 +3,7 @@
 #include <bit>
 #include <cstdint>
 
-namespace tessera::index {
+namespace tessera {
 
 /// IEEE 754 binary16: 11 significant bits, magnitudes up to 65504.
 struct Float16 {
@@ -45,4 +45,4 @@ inline float to_float(Float16 value) {
   return std::bit_cast<float>(sign | bits);
 }
 
-}  // namespace tessera::index
+}  // namespace tessera
