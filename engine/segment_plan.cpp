@@ -76,9 +76,11 @@ namespace {
 constexpr double kRowTestNs = 1.15;
 constexpr double kScanRowNs = 10, kScanValueNs = 0.13;   // Rows in order.
 constexpr double kLookupNs = 20, kLookupValueNs = 0.15;  // Rows in order with gaps.
-constexpr double kWalkRowNs = 100, kWalkValueNs = 0.5;   // Rows anywhere, and a heap to keep.
+constexpr double kWalkRowNs = 60, kWalkValueNs = 0.1;    // Codes anywhere, and a heap to keep.
 /// Of the ef * m links of a walk's candidates, those that lead to rows not met before.
-constexpr double kNewLinkShare = 0.3;
+constexpr double kNewLinkShare = 0.6;
+/// Walks differ: one that was expected to be just as cheap as a scan may need so much more.
+constexpr double kWalkSlack = 1.5;
 
 }  // namespace
 
@@ -98,6 +100,12 @@ double walk_ns(const SealedSegment& segment, const FieldSearch& search, double m
   // To meet ef allowed rows, so many must be met.
   const double met = std::min(rows, ef * spec.m * kNewLinkShare * rows / matches);
   return met * (kWalkRowNs + kWalkValueNs * static_cast<double>(segment.dim()));
+}
+
+std::size_t visits_until_scan(const SealedSegment& segment, double matches) {
+  const auto dim = static_cast<double>(segment.dim());
+  const double scan = scan_ns(static_cast<double>(segment.row_count()), matches, segment.dim());
+  return static_cast<std::size_t>(kWalkSlack * scan / (kWalkRowNs + kWalkValueNs * dim)) + 1;
 }
 
 }  // namespace cost

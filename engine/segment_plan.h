@@ -32,6 +32,8 @@ double scan_ns(double rows, double matches, std::size_t dim);
 double match_scan_ns(double matches, std::size_t dim);
 /// Walks the index of a segment of which the filter allows `matches` live rows.
 double walk_ns(const SealedSegment& segment, const FieldSearch& search, double matches);
+/// Comparisons after which a walk has clearly cost more than scanning the segment would.
+std::size_t visits_until_scan(const SealedSegment& segment, double matches);
 }  // namespace cost
 
 /// Whether a segment is scanned rather than walked; `matches` becomes exact where the estimate does

@@ -122,6 +122,11 @@ Status VectorField::search_sealed(const SealedSegment& segment, const FieldSearc
   options.rescore = search.rescore;
   options.oversampling = search.oversampling;
   options.prefix_dim = search.prefix_dim;
+  // Where what is allowed is far from the query, a walk would meet most rows before it ends, and
+  // still find others than the nearest. It gives up instead.
+  if (search.allowed != nullptr && search.plan == PlanChoice::kCheapest) {
+    options.visited_max = cost::visits_until_scan(segment, matches.rows);
+  }
   options.cancel = search.cancel;
   std::vector<index::RowHit> found;
   index::SearchStats walked;
@@ -133,7 +138,7 @@ Status VectorField::search_sealed(const SealedSegment& segment, const FieldSearc
   // A walk may end before it has met every allowed row. The answer must not be short.
   const bool is_complete =
       !matches.is_estimated && found.size() >= static_cast<std::size_t>(matches.rows);
-  if (found.size() < search.k && !is_complete) {
+  if (walked.gave_up || (found.size() < search.k && !is_complete)) {
     plan.strategy = "walk_then_scan";
     return scan(segment, search, top, plan);
   }

@@ -85,12 +85,16 @@ struct SearchOptions {
   bool rescore = true;          ///< False: order and distances are what the codes say.
   double oversampling = 1;      ///< So many times k candidates are kept for the exact re-ranking.
   std::size_t prefix_dim = 0;   ///< Candidates by so many first values only; 0: all of them.
+  /// HNSW: give up after about so many comparisons; 0: never. SearchStats::gave_up says that it
+  /// did, and what was found then is not the answer.
+  std::size_t visited_max = 0;
   const CancelToken* cancel = nullptr;
 };
 
 struct SearchStats {
   std::size_t visited_count = 0;   ///< Rows (or codes) whose distance was computed.
   std::size_t reranked_count = 0;  ///< Rows compared as a whole after their code or prefix.
+  bool gave_up = false;            ///< After SearchOptions::visited_max comparisons.
 };
 
 /// How a build is watched and stopped.

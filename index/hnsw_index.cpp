@@ -123,6 +123,7 @@ Status HnswIndex::search_nodes(const float* query, const SearchOptions& options,
   // Coarse codes need more candidates than an ef that was chosen for exact comparisons holds.
   if (candidate_count >= 2 * k) request.ef = std::max(request.ef, candidate_count);
   request.filter = allows_all(filter) ? nullptr : &filter;
+  request.visited_max = options.visited_max;
   request.cancel = options.cancel;
 
   RowScorer by_rows(metric_, rows_, graph_.rows, scratch.ids);

@@ -38,6 +38,7 @@ class Walk {
         scorer_(scorer),
         request_(request),
         stats_(stats),
+        visited_end_(stats.visited_count + request.visited_max),
         scratch_(thread_scratch()) {}
 
   Result<std::span<const NodeHit>> run() {
@@ -148,6 +149,10 @@ class Walk {
       if (request_.cancel != nullptr && ++hop_count % kHopsBetweenPolls == 0) {
         TESSERA_RETURN_IF_ERROR(request_.cancel->check());
       }
+      if (request_.visited_max > 0 && stats_.visited_count > visited_end_) {
+        stats_.gave_up = true;
+        return {};
+      }
       scratch_.ids.clear();
       for (const std::uint32_t link : level.links_of(node)) {
         if (scratch_.visited.visit(link)) scratch_.ids.push_back(link);
@@ -168,6 +173,7 @@ class Walk {
   NodeScorer& scorer_;
   const WalkRequest& request_;
   SearchStats& stats_;
+  const std::size_t visited_end_;
   Scratch& scratch_;
 };
 

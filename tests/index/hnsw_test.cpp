@@ -208,6 +208,43 @@ TEST_CASE("hnsw: a cancelled search says so and returns nothing") {
   REQUIRE(hits.empty());
 }
 
+TEST_CASE("hnsw: a walk that meets too few allowed rows gives up where it is told to") {
+  const Matrix rows = rows_of(4000, 16);
+  const auto index = build(Metric::kEuclid, rows);
+  // Allowed are the 400 rows farthest from the query.
+  const float* const query = rows.row(0);
+  auto order = search(*index, query, rows.row_count, rows.row_count);
+  REQUIRE(order.size() == rows.row_count);
+  std::vector<std::uint32_t> slots(rows.row_count);
+  std::vector<std::uint64_t> words(rows.row_count / 64 + 1, 0);
+  for (std::uint32_t row = 0; row < rows.row_count; ++row) slots[row] = row;
+  for (std::size_t i = rows.row_count - 400; i < rows.row_count; ++i) {
+    words[order[i].row / 64] |= std::uint64_t{1} << (order[i].row % 64);
+  }
+  RowFilter filter;
+  filter.slots = slots.data();
+  filter.slot_words = words.data();
+  filter.slot_word_count = words.size();
+
+  SearchOptions options;
+  options.ef = 64;
+  const auto walk = [&](std::size_t visited_max) {
+    options.visited_max = visited_max;
+    std::vector<RowHit> hits;
+    SearchStats stats;
+    REQUIRE(index->search(query, options, filter, hits, stats).ok());
+    return stats;
+  };
+  const SearchStats whole = walk(0);
+  CHECK(!whole.gave_up);
+  REQUIRE(whole.visited_count > 2000);
+  const SearchStats bounded = walk(1000);
+  CHECK(bounded.gave_up);
+  // One node's neighbours more at most.
+  CHECK(bounded.visited_count <= 1000 + 2 * index->spec().m);
+  CHECK(!walk(whole.visited_count).gave_up);
+}
+
 TEST_CASE("hnsw: numbers out of range are refused by name") {
   const Matrix rows = rows_of(10, 3);
   const auto refusal = [&](const IndexSpec& spec) {
