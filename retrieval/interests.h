@@ -36,13 +36,22 @@ struct GivenComponent {
   int component_filter = -1;  ///< As Search::component_filter.
 };
 
+/// One of the people nearest to the person.
+struct NeighborHistory {
+  std::vector<HistoryItem> history;
+};
+
 struct InterestsRequest {
-  // Exactly one of the two is not empty.
+  // At most one of the two is not empty. Without either the interests are those of the neighbours,
+  // and without neighbours that have a history the vector is the only one.
   std::vector<HistoryItem> history;
   std::vector<GivenComponent> components;
 
   std::vector<float> vector;                  ///< The person's own embedding; may be empty.
-  const index::Clusters* clusters = nullptr;  ///< Required with history.
+  const index::Clusters* clusters = nullptr;  ///< Required with anybody's history.
+
+  std::vector<NeighborHistory> neighbors;  ///< Nearest first or not; without the person.
+  double smoothing = 0;  ///< Lambda, 0..1: the neighbours' share. A person without history: 1.
 
   std::uint32_t max_components = 5;
   std::uint32_t min_quota = 1;
@@ -64,12 +73,14 @@ struct InterestHit {
 
 struct InterestReport {
   std::uint32_t component = 0;           ///< Its own place in the list.
-  std::optional<std::uint32_t> cluster;  ///< Absent for given components.
+  std::optional<std::uint32_t> cluster;  ///< Absent for given components and for a lone vector.
   double weight = 0;                     ///< Normalised: the weights sum to 1.
   std::size_t quota = 0;                 ///< After the integer split; the quotas sum to the limit.
   std::size_t returned = 0;              ///< After re-splitting unfilled quotas.
-  std::optional<Slot> medoid;            ///< History item nearest to the component's centre.
-  std::vector<float> vector;             ///< The vector that was searched with.
+  /// Item nearest to the component's centre: of the history, or of the neighbours' where it has
+  /// none in the cluster.
+  std::optional<Slot> medoid;
+  std::vector<float> vector;  ///< The vector that was searched with.
 };
 
 struct InterestsResult {

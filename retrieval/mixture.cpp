@@ -77,7 +77,7 @@ Result<Mixture> make_mixture(const InterestsRequest& request, std::size_t limit,
                              const SlotSet& excluded, const Searcher& searcher) {
   Mixture mixture;
   TESSERA_ASSIGN_OR_RETURN(mixture.interests, make_components(request, searcher.metric()));
-  const bool is_given = request.history.empty();
+  const bool is_given = !request.components.empty();
   TESSERA_RETURN_IF_ERROR(
       check_vector(mixture.interests.front().vector, searcher.dim(),
                    is_given ? "query.interests.components" : "query.interests.history"));
