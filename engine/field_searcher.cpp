@@ -174,6 +174,18 @@ Result<std::vector<float>> FieldSearcher::vector_of(retrieval::Slot slot) {
   return found->second;
 }
 
+Result<std::vector<std::vector<std::string>>> FieldSearcher::categories_of(
+    std::span<const retrieval::Slot> slots) {
+  if (!scope_.categories_of) {
+    return Status(Code::kInternal, "categories were asked for, and the query names no field");
+  }
+  return scope_.categories_of(slots);
+}
+
+Status FieldSearcher::check() const {
+  return scope_.cancel == nullptr ? Status() : scope_.cancel->check();
+}
+
 bool FieldSearcher::precedes(const retrieval::Hit& a, const retrieval::Hit& b) const {
   if (a.score != b.score) {
     return higher_is_nearer(metric()) ? a.score > b.score : a.score < b.score;

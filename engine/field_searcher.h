@@ -1,7 +1,10 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
+#include <span>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
@@ -22,6 +25,9 @@ struct SearchScope {
   SearchParams params;
   std::optional<float> score_threshold;
   bool explains = false;  ///< Say how each segment was searched.
+  /// Values of the field that diversity goes by; empty when it does not.
+  std::function<Result<std::vector<std::vector<std::string>>>(std::span<const std::uint32_t>)>
+      categories_of;
   const CancelToken* cancel = nullptr;
 };
 
@@ -37,6 +43,9 @@ class FieldSearcher final : public retrieval::Searcher {
   [[nodiscard]] std::size_t dim() const override { return field_.identity().dim; }
   Result<std::vector<retrieval::Hit>> search(const retrieval::Search& search) override;
   Result<std::vector<float>> vector_of(retrieval::Slot slot) override;
+  Result<std::vector<std::vector<std::string>>> categories_of(
+      std::span<const retrieval::Slot> slots) override;
+  [[nodiscard]] Status check() const override;
   [[nodiscard]] bool precedes(const retrieval::Hit& a, const retrieval::Hit& b) const override;
 
   [[nodiscard]] const QueryPlan& plan() const { return plan_; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/payload.h"
 #include "index/kernels.h"
 
 namespace tessera::engine {
@@ -153,7 +154,8 @@ Result<retrieval::InterestsRequest> QueryRun::resolve_interests(const InterestsQ
   retrieval::InterestsRequest request;
   TESSERA_ASSIGN_OR_RETURN(request.history,
                            resolve_history(query.history, "query.interests.history"));
-  if (!query.history.empty() && clusters_ == nullptr) {
+  const bool is_global = query.clustering == retrieval::Clustering::kGlobal;
+  if (!query.history.empty() && is_global && clusters_ == nullptr) {
     return Status(
         Code::kBadRequest,
         "query.interests.history needs item clusters, and the collection has none for this "
@@ -190,8 +192,24 @@ Result<retrieval::InterestsRequest> QueryRun::resolve_interests(const InterestsQ
   request.allocation = query.allocation;
   request.seed = query.seed;
   request.merge = query.merge;
+  request.clustering = query.clustering;
+  request.ward_threshold = query.ward_threshold;
+  request.diversity = query.diversity;
   request.exclude_history = query.exclude_history;
   return request;
+}
+
+Result<std::vector<std::vector<std::string>>> QueryRun::scalars_of(
+    std::span<const std::uint32_t> slots, const PayloadPath& field) const {
+  TESSERA_ASSIGN_OR_RETURN(const auto payloads,
+                           collection_.shared_.store.get_payloads(collection_.number_, slots));
+  std::vector<std::vector<std::string>> values(slots.size());
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    if (i % 256 == 0) TESSERA_RETURN_IF_ERROR(cancel_.check());
+    if (!payloads[i]) continue;
+    TESSERA_ASSIGN_OR_RETURN(values[i], extract_scalars(*payloads[i], field));
+  }
+  return values;
 }
 
 Status QueryRun::run_vector(FieldSearcher& searcher, const VectorInput& input) {
@@ -211,13 +229,18 @@ void QueryRun::report_interests(const std::vector<retrieval::InterestReport>& re
     info.quota = report.quota;
     info.returned = report.returned;
     if (report.medoid) info.medoid = collection_.slots_.id_of(*report.medoid);
+    for (const retrieval::Slot slot : report.items) {
+      info.items.push_back(collection_.slots_.id_of(slot));
+    }
   }
 }
 
 Status QueryRun::run_interests(FieldSearcher& searcher, const InterestsQuery& query) {
   TESSERA_ASSIGN_OR_RETURN(const auto request, resolve_interests(query));
+  // A page of no points asks for the profile: what the interests are, and no search.
+  const std::size_t limit = request_.limit == 0 ? 0 : wanted_;
   TESSERA_ASSIGN_OR_RETURN(const auto answer,
-                           retrieval::retrieve_interests(request, wanted_, excluded_, searcher));
+                           retrieval::retrieve_interests(request, limit, excluded_, searcher));
   for (const retrieval::InterestHit& hit : answer.hits) {
     found_.push_back({hit.hit, std::pair(hit.component, hit.rank), std::nullopt});
   }
@@ -290,10 +313,15 @@ Result<QueryResult> QueryRun::run() {
   if (std::holds_alternative<NoQuery>(request_.query)) return run_scroll();
   TESSERA_RETURN_IF_ERROR(prepare());
 
-  const bool keeps_vectors = std::holds_alternative<RefineQuery>(request_.query);
   const auto* vector = std::get_if<VectorInput>(&request_.query);
   const auto* interests = std::get_if<InterestsQuery>(&request_.query);
   const auto* refine = std::get_if<RefineQuery>(&request_.query);
+  const bool keeps_vectors = refine != nullptr || (interests != nullptr && interests->diversity);
+  if (interests != nullptr && interests->category_field) {
+    scope_.categories_of = [this, interests](std::span<const std::uint32_t> slots) {
+      return scalars_of(slots, *interests->category_field);
+    };
+  }
   FieldSearcher searcher(*field_->vectors, collection_.slots_, scope_, keeps_vectors);
   Status status;
   if (vector != nullptr) status = run_vector(searcher, *vector);

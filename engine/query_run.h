@@ -1,5 +1,7 @@
 #pragma once
 
+#include <span>
+#include <string>
 #include <vector>
 
 #include "engine/collection_impl.h"
@@ -32,6 +34,10 @@ class QueryRun {
   Result<std::vector<retrieval::HistoryItem>> resolve_history(
       const std::vector<HistoryInput>& history, const char* what) const;
   Result<retrieval::InterestsRequest> resolve_interests(const InterestsQuery& query);
+
+  /// The values that the points of `slots` have under the field.
+  Result<std::vector<std::vector<std::string>>> scalars_of(std::span<const std::uint32_t> slots,
+                                                           const PayloadPath& field) const;
 
   Status run_vector(FieldSearcher& searcher, const VectorInput& input);
   Status run_interests(FieldSearcher& searcher, const InterestsQuery& query);

@@ -135,6 +135,10 @@ struct InterestsQuery {
   retrieval::Allocation allocation = retrieval::Allocation::kProportional;
   std::uint64_t seed = 42;
   retrieval::MergeOrder merge = retrieval::MergeOrder::kInterleave;
+  retrieval::Clustering clustering = retrieval::Clustering::kGlobal;
+  std::optional<double> ward_threshold;
+  std::optional<retrieval::Diversity> diversity;
+  std::optional<PayloadPath> category_field;  ///< Given with a CategoryPenalty.
   bool exclude_history = true;
 };
 
@@ -191,6 +195,7 @@ struct InterestInfo {
   std::size_t quota = 0;
   std::size_t returned = 0;
   std::optional<PointId> medoid;
+  std::vector<PointId> items;  ///< Of the history, nearest to the interest's centre first.
 };
 
 struct QueryResult {

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "retrieval/interest_groups.h"
+#include "retrieval/ward.h"
 
 namespace tessera::retrieval {
 namespace {
@@ -77,18 +78,41 @@ Status check_request(const InterestsRequest& request) {
   if (!request.vector.empty()) {
     TESSERA_RETURN_IF_ERROR(check_vector(request.vector, dim, std::string(kField) + ".vector"));
   }
-  if (!has_items(request)) return {};
+  const bool is_for_history = has_items(request) && request.clustering == Clustering::kGlobal;
+  if (!is_for_history && request.scope == Scope::kGlobal) return {};
+  const std::string what = is_for_history ? history : std::string(kField) + ".scope";
   if (request.clusters == nullptr || request.clusters->count() == 0) {
-    return invalid(history, "the collection has no item clusters yet");
+    return invalid(what, "the collection has no item clusters yet");
   }
   if (request.clusters->dim != dim) {
-    return invalid(history, "vectors have another dimension than the item clusters");
+    return invalid(what, "vectors have another dimension than the item clusters");
+  }
+  return {};
+}
+
+/// Clusters of one history are not those of another.
+Status check_ward(const InterestsRequest& request) {
+  const std::string field = std::string(kField) + ".clustering";
+  if (request.ward_threshold && !(*request.ward_threshold >= 0)) {
+    return invalid(field + ".ward.threshold", "must be 0 or larger");
+  }
+  if (request.clustering != Clustering::kWard) return {};
+  if (!request.components.empty()) {
+    return invalid(field, "\"ward\" cannot be used with query.interests.components");
+  }
+  if (request.smoothing != 0 || !request.neighbors.empty()) {
+    return invalid(field, "\"ward\" cannot be used with query.interests.smoothing");
+  }
+  if (request.represent == Represent::kCluster) {
+    return invalid(std::string(kField) + ".represent",
+                   "\"cluster\" cannot be used with clustering \"ward\"");
   }
   return {};
 }
 
 Status check_options(const InterestsRequest& request) {
   const std::string field = std::string(kField) + ".";
+  TESSERA_RETURN_IF_ERROR(check_ward(request));
   if (request.max_components == 0) return invalid(field + "max_components", "must be 1 or larger");
   if (request.half_life_seconds &&
       !(*request.half_life_seconds > 0 && std::isfinite(*request.half_life_seconds))) {
@@ -138,19 +162,25 @@ std::vector<float> narrowed(const Wide& vector) {
   return std::move(*values);
 }
 
+std::vector<InterestGroup> all_groups(const InterestsRequest& request, Metric metric) {
+  if (request.clustering == Clustering::kWard) {
+    return group_by_ward(request.history, request.half_life_seconds, metric,
+                         {request.ward_threshold, request.max_components});
+  }
+  auto own = group_by_cluster(request.history, request.half_life_seconds, *request.clusters);
+  if (request.smoothing == 0 && !own.empty()) return own;
+  std::vector<std::vector<InterestGroup>> neighbors;
+  for (const NeighborHistory& neighbor : request.neighbors) {
+    neighbors.push_back(
+        group_by_cluster(neighbor.history, request.half_life_seconds, *request.clusters));
+  }
+  return smooth(std::move(own), neighbors, request.smoothing);
+}
+
 /// The groups that become components: heaviest first, ties to the smaller cluster number, at most
 /// max_components, with weights that sum to 1 again.
-std::vector<InterestGroup> largest_groups(const InterestsRequest& request) {
-  std::vector<InterestGroup> groups =
-      group_by_cluster(request.history, request.half_life_seconds, *request.clusters);
-  if (request.smoothing > 0 || groups.empty()) {
-    std::vector<std::vector<InterestGroup>> neighbors;
-    for (const NeighborHistory& neighbor : request.neighbors) {
-      neighbors.push_back(
-          group_by_cluster(neighbor.history, request.half_life_seconds, *request.clusters));
-    }
-    groups = smooth(std::move(groups), neighbors, request.smoothing);
-  }
+std::vector<InterestGroup> largest_groups(const InterestsRequest& request, Metric metric) {
+  std::vector<InterestGroup> groups = all_groups(request, metric);
   std::stable_sort(
       groups.begin(), groups.end(),
       [](const InterestGroup& a, const InterestGroup& b) { return a.weight > b.weight; });
@@ -162,15 +192,30 @@ std::vector<InterestGroup> largest_groups(const InterestsRequest& request) {
   return groups;
 }
 
+/// The first slots of the items, each once.
+std::vector<Slot> known_slots(const std::vector<const HistoryItem*>& items) {
+  std::vector<Slot> slots;
+  for (const HistoryItem* item : items) {
+    if (slots.size() == kReportItemsMax) break;
+    if (!item->slot) continue;
+    if (std::find(slots.begin(), slots.end(), *item->slot) == slots.end()) {
+      slots.push_back(*item->slot);
+    }
+  }
+  return slots;
+}
+
 std::vector<InterestReport> from_history(const InterestsRequest& request, Metric metric) {
   std::vector<InterestReport> components;
-  for (InterestGroup& group : largest_groups(request)) {
+  for (InterestGroup& group : largest_groups(request, metric)) {
     if (metric == Metric::kCosine) make_unit(group.mean);
-    const HistoryItem& medoid = nearest_item(group.items, group.mean, metric);
+    const auto items = nearest_first(group.items, group.mean, metric);
+    const HistoryItem& medoid = *items.front();
     InterestReport report;
     report.cluster = group.cluster;
     report.weight = group.weight;
     report.medoid = medoid.slot;
+    if (group.is_own) report.items = known_slots(items);
     switch (request.represent) {
       case Represent::kCentroid:
         // Opposite items cancel out: an actual item is a better query than no direction.
@@ -262,6 +307,13 @@ Result<std::vector<InterestReport>> make_components(const InterestsRequest& requ
     if (!person.empty()) {
       components[i].vector =
           narrowed(blended(widen(components[i].vector), person, request.blend, metric));
+    }
+    if (request.scope == Scope::kCluster && !components[i].cluster) {
+      std::uint32_t nearest = 0;
+      index::assign_clusters(*request.clusters,
+                             {components[i].vector.data(), 1, components[i].vector.size()},
+                             &nearest);
+      components[i].cluster = nearest;
     }
   }
   return components;

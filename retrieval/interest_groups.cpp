@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <map>
 #include <numeric>
 
@@ -95,39 +94,29 @@ Wide weighted_mean(const std::vector<HistoryItem>& history, const std::vector<do
   return mean;
 }
 
-const HistoryItem& nearest_item(const std::vector<const HistoryItem*>& items, const Wide& centre,
-                                Metric metric) {
-  const HistoryItem* nearest = items.front();
-  double least = std::numeric_limits<double>::infinity();
-  for (const HistoryItem* item : items) {
-    const double apart = separation(metric, widen(item->vector), centre);
-    if (apart > least) continue;
-    least = apart;
-    nearest = item;
+std::vector<const HistoryItem*> nearest_first(const std::vector<const HistoryItem*>& items,
+                                              const Wide& centre, Metric metric) {
+  std::vector<std::pair<double, const HistoryItem*>> apart;
+  apart.reserve(items.size());
+  for (auto item = items.rbegin(); item != items.rend(); ++item) {
+    apart.emplace_back(separation(metric, widen((*item)->vector), centre), *item);
   }
-  return *nearest;
+  std::stable_sort(apart.begin(), apart.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::vector<const HistoryItem*> sorted;
+  for (const auto& [distance, item] : apart) sorted.push_back(item);
+  return sorted;
 }
 
-std::vector<InterestGroup> group_by_cluster(const std::vector<HistoryItem>& history,
-                                            std::optional<double> half_life_seconds,
-                                            const index::Clusters& clusters) {
-  if (history.empty()) return {};
-  const std::vector<double> weights = decayed_weights(history, half_life_seconds);
-  std::vector<float> rows;
-  rows.reserve(history.size() * clusters.dim);
-  for (const HistoryItem& item : history) {
-    rows.insert(rows.end(), item.vector.begin(), item.vector.end());
-  }
-  std::vector<std::uint32_t> nearest(history.size());
-  index::assign_clusters(clusters, {rows.data(), history.size(), clusters.dim}, nearest.data());
-
+std::vector<InterestGroup> groups_of(const std::vector<HistoryItem>& history,
+                                     const std::vector<double>& weights,
+                                     const std::vector<std::uint32_t>& clusters) {
   std::map<std::uint32_t, std::vector<std::size_t>> members;
-  for (std::size_t i = 0; i < nearest.size(); ++i) members[nearest[i]].push_back(i);
+  for (std::size_t i = 0; i < clusters.size(); ++i) members[clusters[i]].push_back(i);
   std::vector<InterestGroup> groups;
   std::vector<double> mixture;
   for (const auto& [cluster, items] : members) {
     InterestGroup& group = groups.emplace_back();
-    group.cluster = cluster;
     group.mean = weighted_mean(history, weights, items);
     double weight = 0;
     for (const std::size_t i : items) {
@@ -138,6 +127,24 @@ std::vector<InterestGroup> group_by_cluster(const std::vector<HistoryItem>& hist
   }
   normalise_weights(mixture);
   for (std::size_t i = 0; i < groups.size(); ++i) groups[i].weight = mixture[i];
+  return groups;
+}
+
+std::vector<InterestGroup> group_by_cluster(const std::vector<HistoryItem>& history,
+                                            std::optional<double> half_life_seconds,
+                                            const index::Clusters& clusters) {
+  if (history.empty()) return {};
+  std::vector<float> rows;
+  rows.reserve(history.size() * clusters.dim);
+  for (const HistoryItem& item : history) {
+    rows.insert(rows.end(), item.vector.begin(), item.vector.end());
+  }
+  std::vector<std::uint32_t> nearest(history.size());
+  index::assign_clusters(clusters, {rows.data(), history.size(), clusters.dim}, nearest.data());
+  auto groups = groups_of(history, decayed_weights(history, half_life_seconds), nearest);
+  std::sort(nearest.begin(), nearest.end());
+  nearest.erase(std::unique(nearest.begin(), nearest.end()), nearest.end());
+  for (std::size_t i = 0; i < groups.size(); ++i) groups[i].cluster = nearest[i];
   return groups;
 }
 

@@ -31,9 +31,15 @@ void normalise_weights(std::vector<double>& weights);
 Wide weighted_mean(const std::vector<HistoryItem>& history, const std::vector<double>& weights,
                    const std::vector<std::size_t>& members);
 
-/// The item nearest to `centre`; of equally near ones the newest. `items` is not empty.
-const HistoryItem& nearest_item(const std::vector<const HistoryItem*>& items, const Wide& centre,
-                                Metric metric);
+/// Nearest to `centre` first, of equally near ones the newer first.
+std::vector<const HistoryItem*> nearest_first(const std::vector<const HistoryItem*>& items,
+                                              const Wide& centre, Metric metric);
+
+/// The groups of items of equal cluster number, in the order of these, without a cluster of the
+/// collection. `weights` and `clusters` hold one value an item; `history` outlives the groups.
+std::vector<InterestGroup> groups_of(const std::vector<HistoryItem>& history,
+                                     const std::vector<double>& weights,
+                                     const std::vector<std::uint32_t>& clusters);
 
 /// A history by the collection's clusters: all groups, by cluster number. `history` outlives them.
 std::vector<InterestGroup> group_by_cluster(const std::vector<HistoryItem>& history,

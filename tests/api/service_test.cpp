@@ -259,17 +259,18 @@ TEST_CASE("service: query answers carry interests, rounds and the plan", "[unit]
         R"({"points":[{"id":9,"version":3,"score":0.75}]})");
   result.points[0].interest = {1, 4};
   result.points[0].round = 2;
-  result.interests = {{0, 17, 0.625, 3, 2, PointId(8)},
-                      {1, std::nullopt, 0.375, 1, 1, std::nullopt}};
+  result.interests = {{0, 17, 0.625, 3, 2, PointId(8), {PointId(8), PointId(5)}},
+                      {1, std::nullopt, 0.375, 1, 1, std::nullopt, {}}};
   result.rounds = {{1, 2, 1.0}, {2, 1, 0.5}};
   result.plan = QueryPlan{"exact_scan", 5, 6, 7, 8, {}};
   CHECK(under_test.call(kPost, path, R"({"query":[1,2],"explain":true,"with_payload":true})")
             .at("/result") ==
         R"({"points":[{"id":9,"version":3,"score":0.75,"payload":{"a":1},)"
-        R"("interest":{"component":1,"rank":4},"round":2}],)"
+        R"("interest":{"component":1,"rank":4,"score":0.75},"round":2}],)"
         R"("interests":[{"component":0,"cluster":17,"weight":0.625,"quota":3,"returned":2,)"
-        R"("medoid":8},{"component":1,"cluster":null,"weight":0.375,"quota":1,"returned":1,)"
-        R"("medoid":null}],"rounds":[{"round":1,"returned":2,"shift":1.0},)"
+        R"("medoid":8,"items":[8,5]},)"
+        R"({"component":1,"cluster":null,"weight":0.375,"quota":1,"returned":1,)"
+        R"("medoid":null,"items":[]}],"rounds":[{"round":1,"returned":2,"shift":1.0},)"
         R"({"round":2,"returned":1,"shift":0.5}],"plan":{"strategy":"exact_scan",)"
         R"("match_count":5,"visited_count":6,"search_count":7,"segment_count":8,"segments":[]}})");
   result = {};
