@@ -174,13 +174,13 @@ void decode_diversity(const Value& value, InterestsQuery& query) {
   }
 }
 
-/// The choices of spelling; what is planned but missing is reported.
+/// The choices of spelling.
 void decode_choices(const Object& object, InterestsQuery& query) {
   using namespace retrieval;
   if (const auto clustering = object.given("clustering")) decode_clustering(*clustering, query);
   if (const auto scope = object.given("scope")) {
-    const auto is_global = scope->one_of<bool>({{"global", true}, {"cluster", false}});
-    if (is_global && !*is_global) scope->report_unimplemented("searching inside one cluster");
+    query.scope = scope->one_of<Scope>({{"global", Scope::kGlobal}, {"cluster", Scope::kCluster}})
+                      .value_or(query.scope);
   }
   if (const auto represent = object.given("represent")) {
     query.represent = represent

@@ -68,6 +68,12 @@ void encode_interests(JsonWriter& json, const std::vector<engine::InterestInfo>&
     json.begin_array();
     for (const PointId& id : interest.items) encode_point_id(json, id);
     json.end_array();
+    if (!interest.label.empty()) {
+      json.key("label");
+      json.begin_array();
+      for (const std::string& value : interest.label) json.raw(value);
+      json.end_array();
+    }
     json.end_object();
   }
   json.end_array();

@@ -196,8 +196,8 @@ constexpr NamedSchema kSchemas[] = {
     "maximum":1,"default":0},"blend_with":{"type":"string","enum":["vector","history"],
     "default":"vector"},"allocation":{"type":"string","enum":["proportional","equal",
     "sampled"],"default":"proportional"},"seed":{"type":"integer","minimum":0,"default":42},
-    "scope":{"type":"string","enum":["global"]},"merge":{"type":"string",
-    "enum":["interleave","score"],"default":"interleave"},
+    "scope":{"type":"string","enum":["global","cluster"],"default":"global"},
+    "merge":{"type":"string","enum":["interleave","score"],"default":"interleave"},
     "diversity":@Diversity,"exclude_history":{"type":"boolean","default":true}}})"},
   {"Diversity", R"(
     {"description":"Chooses the answer from more hits than it holds","type":"object",
@@ -265,7 +265,8 @@ constexpr NamedSchema kSchemas[] = {
     "default":""},"count":{"type":"integer","minimum":1,"maximum":1048576},
     "iterations":{"type":"integer","minimum":1,"maximum":10000,"default":20},
     "seed":{"type":"integer","minimum":0,"default":42},"sample":{"type":"integer",
-    "minimum":1}}})"},
+    "minimum":1},"labels":{"type":"object","additionalProperties":false,"required":["field"],
+    "properties":{"field":@PayloadPath}}}})"},
   {"Reindex", R"(
     {"type":"object","additionalProperties":false,"properties":{"vector":{"type":"string",
     "default":""},"index":@IndexConfig,"hnsw_config":@HnswConfig,

@@ -94,7 +94,8 @@ constexpr NamedSchema kSchemas[] = {
     "quota","returned","items"],"properties":{"component":{"type":"integer"},
     "cluster":{"type":"integer","nullable":true},"weight":{"type":"number"},
     "quota":{"type":"integer"},"returned":{"type":"integer"},"medoid":{"allOf":[@PointId],
-    "nullable":true},"items":{"type":"array","maxItems":5,"items":@PointId}}}},
+    "nullable":true},"items":{"type":"array","maxItems":5,"items":@PointId},
+    "label":{"type":"array","maxItems":3,"items":@LabelValue}}}},
     "rounds":{"type":"array","items":{"type":"object","required":["round","returned","shift"],
     "properties":{"round":{"type":"integer","minimum":1},"returned":{"type":"integer"},
     "shift":{"type":"number"}}}},
@@ -135,7 +136,12 @@ constexpr NamedSchema kSchemas[] = {
     {"type":"object","required":["vector","count","trained_at","sizes","version","drift"],
     "properties":{"vector":{"type":"string"},"count":{"type":"integer"},
     "trained_at":{"type":"string","format":"date-time"},"sizes":{"type":"array",
-    "items":{"type":"integer"}},"version":{"type":"integer"},"drift":{"type":"number"}}})"},
+    "items":{"type":"integer"}},"version":{"type":"integer"},"drift":{"type":"number"},
+    "unassigned":{"type":"integer"},"label_field":{"type":"string"},"labels":{"type":"array",
+    "items":{"type":"array","maxItems":3,"items":{"type":"object","required":["value","count"],
+    "properties":{"value":@LabelValue,"count":{"type":"integer"}}}}}}})"},
+  {"LabelValue", R"(
+    {"anyOf":[{"type":"string"},{"type":"integer"},{"type":"boolean"}]})"},
   {"JobStarted", R"(
     {"type":"object","required":["job"],"properties":{"job":{"type":"integer","minimum":0}}})"},
   {"Job", R"(

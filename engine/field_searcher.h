@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/item_clusters.h"
 #include "engine/requests.h"
 #include "engine/slot_bits.h"
 #include "engine/vector_field.h"
@@ -22,6 +23,7 @@ Status check_params(const SearchParams& params, std::uint32_t dim);
 struct SearchScope {
   std::optional<SlotBits> allowed;                      ///< Of the query's filter.
   std::vector<std::optional<SlotBits>> component_bits;  ///< By Search::component_filter.
+  const ItemClusters* items = nullptr;                  ///< For searches inside a cluster.
   SearchParams params;
   std::optional<float> score_threshold;
   bool explains = false;  ///< Say how each segment was searched.
@@ -61,7 +63,8 @@ class FieldSearcher final : public retrieval::Searcher {
     std::size_t extra_count = 0;  ///< Excluded slots that are still in `bits`.
     std::optional<SlotBits> own;
   };
-  void find_allowed(const retrieval::Search& search, Allowed& allowed) const;
+  Status find_allowed(const retrieval::Search& search, Allowed& allowed);
+  void restrict_to(const SlotBits& bits, Allowed& allowed) const;
   Status search_stable_view(const FieldSearch& search, std::vector<SlotHit>& hits,
                             FieldSearchStats& stats);
   void explain(const float* query, const SlotHit& hit);
@@ -72,6 +75,7 @@ class FieldSearcher final : public retrieval::Searcher {
   const bool keeps_vectors_;
   std::shared_ptr<const FieldView> view_;
   std::unordered_map<retrieval::Slot, std::vector<float>> seen_;  ///< Vectors of hits so far.
+  std::unordered_map<std::uint32_t, SlotBits> cluster_bits_;      ///< Of those searched so far.
   QueryPlan plan_;
   struct Explained {
     float distance = 0;

@@ -90,6 +90,7 @@ Status QueryRun::prepare() {
   }
   SharedLock lock(field_->clusters_mutex);
   clusters_ = field_->clusters;
+  items_ = field_->items;
   return {};
 }
 
@@ -135,6 +136,12 @@ Result<std::vector<retrieval::HistoryItem>> QueryRun::resolve_history(
     }
   }
   if (slots.empty()) return items;
+  if (items_ != nullptr) {
+    const auto clusters = items_->clusters_of(slots);
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+      if (clusters[i] != ItemClusters::kNone) items[positions[i]].cluster = clusters[i];
+    }
+  }
   TESSERA_ASSIGN_OR_RETURN(auto vectors,
                            collection_.shared_.store.get_vectors(
                                collection_.number_, field_->vectors->identity().number, slots));
@@ -150,6 +157,21 @@ Result<std::vector<retrieval::HistoryItem>> QueryRun::resolve_history(
   return items;
 }
 
+Status QueryRun::prepare_scope(const InterestsQuery& query) {
+  if (query.scope == retrieval::Scope::kGlobal) return {};
+  if (items_ == nullptr) {
+    return {Code::kBadRequest,
+            "query.interests.scope: \"cluster\" needs item clusters, and the collection has none "
+            "for this vector yet: POST /collections/" +
+                collection_.name() + "/clusters trains them"};
+  }
+  index::BuildControl control;
+  control.cancel = &cancel_;
+  TESSERA_RETURN_IF_ERROR(items_->catch_up(control));
+  scope_.items = items_.get();
+  return {};
+}
+
 Result<retrieval::InterestsRequest> QueryRun::resolve_interests(const InterestsQuery& query) {
   retrieval::InterestsRequest request;
   TESSERA_ASSIGN_OR_RETURN(request.history,
@@ -162,6 +184,7 @@ Result<retrieval::InterestsRequest> QueryRun::resolve_interests(const InterestsQ
         "vector yet: POST /collections/" +
             collection_.name() + "/clusters trains them");
   }
+  TESSERA_RETURN_IF_ERROR(prepare_scope(query));
   request.clusters = clusters_ == nullptr ? nullptr : &clusters_->clusters;
   for (const ComponentInput& component : query.components) {
     TESSERA_RETURN_IF_ERROR(check_vector(component.vector, "query.interests.components"));
@@ -192,6 +215,7 @@ Result<retrieval::InterestsRequest> QueryRun::resolve_interests(const InterestsQ
   request.allocation = query.allocation;
   request.seed = query.seed;
   request.merge = query.merge;
+  request.scope = query.scope;
   request.clustering = query.clustering;
   request.ward_threshold = query.ward_threshold;
   request.diversity = query.diversity;
@@ -231,6 +255,10 @@ void QueryRun::report_interests(const std::vector<retrieval::InterestReport>& re
     if (report.medoid) info.medoid = collection_.slots_.id_of(*report.medoid);
     for (const retrieval::Slot slot : report.items) {
       info.items.push_back(collection_.slots_.id_of(slot));
+    }
+    if (!report.cluster || clusters_ == nullptr || clusters_->info.labels.empty()) continue;
+    for (const LabelValue& value : clusters_->info.labels[*report.cluster]) {
+      info.label.push_back(value.value);
     }
   }
 }

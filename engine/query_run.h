@@ -39,6 +39,9 @@ class QueryRun {
   Result<std::vector<std::vector<std::string>>> scalars_of(std::span<const std::uint32_t> slots,
                                                            const PayloadPath& field) const;
 
+  /// Makes the searcher know every point's cluster.
+  Status prepare_scope(const InterestsQuery& query);
+
   Status run_vector(FieldSearcher& searcher, const VectorInput& input);
   Status run_interests(FieldSearcher& searcher, const InterestsQuery& query);
   Status run_refine(FieldSearcher& searcher, const RefineQuery& query);
@@ -56,6 +59,7 @@ class QueryRun {
   retrieval::SlotSet excluded_;
   SearchScope scope_;
   std::shared_ptr<const TrainedClusters> clusters_;
+  std::shared_ptr<ItemClusters> items_;  ///< Of clusters_.
   std::vector<Found> found_;
   QueryResult result_;
 };

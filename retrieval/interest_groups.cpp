@@ -134,13 +134,14 @@ std::vector<InterestGroup> group_by_cluster(const std::vector<HistoryItem>& hist
                                             std::optional<double> half_life_seconds,
                                             const index::Clusters& clusters) {
   if (history.empty()) return {};
-  std::vector<float> rows;
-  rows.reserve(history.size() * clusters.dim);
-  for (const HistoryItem& item : history) {
-    rows.insert(rows.end(), item.vector.begin(), item.vector.end());
-  }
   std::vector<std::uint32_t> nearest(history.size());
-  index::assign_clusters(clusters, {rows.data(), history.size(), clusters.dim}, nearest.data());
+  for (std::size_t i = 0; i < history.size(); ++i) {
+    if (history[i].cluster) {
+      nearest[i] = *history[i].cluster;
+    } else {
+      index::assign_clusters(clusters, {history[i].vector.data(), 1, clusters.dim}, &nearest[i]);
+    }
+  }
   auto groups = groups_of(history, decayed_weights(history, half_life_seconds), nearest);
   std::sort(nearest.begin(), nearest.end());
   nearest.erase(std::unique(nearest.begin(), nearest.end()), nearest.end());

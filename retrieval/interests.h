@@ -50,6 +50,8 @@ struct HistoryItem {
   std::optional<Slot> slot;          ///< Absent for an inline vector.
   double weight = 1;                 ///< > 0.
   std::optional<double> at_seconds;  ///< Unix time.
+  /// Its cluster of the request's, if that is known; else it is looked for.
+  std::optional<std::uint32_t> cluster = std::nullopt;
 };
 
 /// An interest the client computed by itself (MIND, ComiRec, ...).

@@ -126,6 +126,8 @@ TEST_CASE("decode interests: the defaults and every setting", "[unit]") {
   CHECK(plain.allocation == retrieval::Allocation::kProportional);
   CHECK(plain.merge == retrieval::MergeOrder::kInterleave);
   CHECK(plain.exclude_history);
+  CHECK(plain.scope == retrieval::Scope::kGlobal);
+  CHECK(good_interests(R"("history":[1],"scope":"cluster")").scope == retrieval::Scope::kCluster);
   CHECK_FALSE(plain.half_life_seconds);
   const auto full = good_interests(R"("components":[
       {"vector":[1,0],"weight":0.5,"filter":{"must":{"has_id":[1]}}},{"vector":[0,1]}],
