@@ -331,7 +331,7 @@ engine::TrainClustersRequest decode_train_clusters(const Value& body) {
   engine::TrainClustersRequest request;
   const Object object(body);
   if (!object.ok()) return request;
-  object.refuse_unknown({"vector", "count", "iterations", "seed", "sample"});
+  object.refuse_unknown({"vector", "count", "iterations", "seed", "sample", "labels"});
   constexpr std::uint64_t kClusterCountMax = 1 << 20;
   constexpr std::uint64_t kIterationsMax = 10'000;
   if (const auto vector = object.given("vector")) request.vector = vector->string().value_or("");
@@ -344,6 +344,14 @@ engine::TrainClustersRequest decode_train_clusters(const Value& body) {
   }
   if (const auto seed = object.given("seed")) request.seed = seed->unsigned_integer().value_or(0);
   if (const auto sample = object.given("sample")) request.sample = sample->integer_in(1);
+  if (const auto labels = object.given("labels")) {
+    const Object settings(*labels);
+    if (!settings.ok()) return request;
+    settings.refuse_unknown({"field"});
+    if (const auto field = settings.require("field")) {
+      request.label_field = decode_payload_path(*field);
+    }
+  }
   return request;
 }
 

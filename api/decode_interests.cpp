@@ -107,16 +107,80 @@ ComponentInput decode_component(const Value& value) {
   return component;
 }
 
-/// The choices of spelling; what is planned but missing is reported.
+/// "global", "ward", or {"ward": {"threshold"?}}.
+void decode_clustering(const Value& value, InterestsQuery& query) {
+  using retrieval::Clustering;
+  if (!value.is(Value::Kind::kObject)) {
+    query.clustering =
+        value.one_of<Clustering>({{"global", Clustering::kGlobal}, {"ward", Clustering::kWard}})
+            .value_or(query.clustering);
+    return;
+  }
+  const Object object(value);
+  if (!object.ok()) return;
+  object.refuse_unknown({"ward"});
+  const auto ward = object.require("ward");
+  if (!ward) return;
+  const Object settings(*ward);
+  if (!settings.ok()) return;
+  settings.refuse_unknown({"threshold"});
+  query.clustering = Clustering::kWard;
+  if (const auto threshold = settings.given("threshold")) {
+    query.ward_threshold = threshold->number_from(0);
+  }
+}
+
+retrieval::Mmr decode_mmr(const Value& value, const Object& object) {
+  retrieval::Mmr mmr;
+  object.refuse_unknown({"lambda", "diversity", "candidates"});
+  const auto lambda = object.given("lambda");
+  const auto diversity = object.given("diversity");
+  if (lambda && diversity) value.report_format("expected at most one of `lambda`, `diversity`");
+  if (lambda) mmr.lambda = lambda->number_in(0, 1).value_or(mmr.lambda);
+  if (diversity) mmr.lambda = 1 - diversity->number_in(0, 1).value_or(mmr.lambda);
+  return mmr;
+}
+
+/// {"mmr": {...}} or {"category": {...}}.
+void decode_diversity(const Value& value, InterestsQuery& query) {
+  const Object object(value);
+  if (!object.ok()) return;
+  object.refuse_unknown({"mmr", "category"});
+  const auto mmr = object.find("mmr");
+  const auto category = object.find("category");
+  if (mmr.has_value() == category.has_value()) {
+    value.report_format("expected exactly one of `mmr` and `category`");
+    return;
+  }
+  const Value& inner = mmr ? *mmr : *category;
+  const Object settings(inner);
+  if (!settings.ok()) return;
+  retrieval::Diversity& diversity = query.diversity.emplace();
+  if (mmr) {
+    diversity.rule = decode_mmr(inner, settings);
+  } else {
+    settings.refuse_unknown({"field", "lambda", "candidates"});
+    retrieval::CategoryPenalty penalty;
+    if (const auto field = settings.require("field")) {
+      query.category_field = decode_payload_path(*field);
+    }
+    if (const auto lambda = settings.require("lambda")) {
+      penalty.lambda = lambda->number_from(0).value_or(0);
+    }
+    diversity.rule = penalty;
+  }
+  if (const auto count = settings.given("candidates")) {
+    diversity.candidates = count->integer_in(1, retrieval::kDiversityCandidatesMax).value_or(1);
+  }
+}
+
+/// The choices of spelling.
 void decode_choices(const Object& object, InterestsQuery& query) {
   using namespace retrieval;
-  if (const auto clustering = object.given("clustering")) {
-    const auto is_global = clustering->one_of<bool>({{"global", true}, {"ward", false}});
-    if (is_global && !*is_global) clustering->report_unimplemented("clustering one history");
-  }
+  if (const auto clustering = object.given("clustering")) decode_clustering(*clustering, query);
   if (const auto scope = object.given("scope")) {
-    const auto is_global = scope->one_of<bool>({{"global", true}, {"cluster", false}});
-    if (is_global && !*is_global) scope->report_unimplemented("searching inside one cluster");
+    query.scope = scope->one_of<Scope>({{"global", Scope::kGlobal}, {"cluster", Scope::kCluster}})
+                      .value_or(query.scope);
   }
   if (const auto represent = object.given("represent")) {
     query.represent = represent
@@ -216,7 +280,7 @@ InterestsQuery decode_interests(const Value& value) {
   if (!object.ok()) return query;
   object.refuse_unknown({"user", "history", "components", "vector", "max_components", "min_quota",
                          "clustering", "represent", "half_life", "smoothing", "blend", "blend_with",
-                         "allocation", "seed", "scope", "merge", "exclude_history"});
+                         "allocation", "seed", "scope", "merge", "diversity", "exclude_history"});
   object.not_yet("user", "a stored user");
   object.not_yet("smoothing", "smoothing over stored users");
   const auto history = object.given("history");
@@ -250,6 +314,7 @@ InterestsQuery decode_interests(const Value& value) {
   }
   if (const auto blend = object.given("blend")) query.blend = blend->number_in(0, 1).value_or(0);
   if (const auto seed = object.given("seed")) query.seed = seed->unsigned_integer().value_or(0);
+  if (const auto diversity = object.given("diversity")) decode_diversity(*diversity, query);
   if (const auto exclude = object.given("exclude_history")) {
     query.exclude_history = exclude->boolean().value_or(true);
   }

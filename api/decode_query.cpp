@@ -4,6 +4,7 @@
 
 namespace tessera::api {
 
+using engine::InterestsQuery;
 using engine::NoQuery;
 using engine::QueryKind;
 using engine::QueryRequest;
@@ -104,7 +105,9 @@ void decode_shared_fields(const Object& object, QueryRequest& request) {
     request.score_threshold = threshold->float32();
   }
   if (const auto limit = object.given("limit")) {
-    request.limit = limit->integer_in(1).value_or(request.limit);
+    // No points at all, but the profile.
+    const bool may_be_none = std::holds_alternative<InterestsQuery>(request.query);
+    request.limit = limit->integer_in(may_be_none ? 0 : 1).value_or(request.limit);
   }
   if (const auto offset = object.given("offset")) {
     request.offset = offset->unsigned_integer().value_or(0);

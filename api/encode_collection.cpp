@@ -190,6 +190,21 @@ const char* collection_status(const engine::CollectionInfo& info) {
   return info.is_optimizing ? "yellow" : "green";
 }
 
+void encode_labels(JsonWriter& json, const std::vector<engine::ClusterLabel>& labels) {
+  json.begin_array();
+  for (const engine::ClusterLabel& label : labels) {
+    json.begin_array();
+    for (const engine::LabelValue& value : label) {
+      json.begin_object();
+      json.raw_field("value", value.value);
+      json.field("count", value.count);
+      json.end_object();
+    }
+    json.end_array();
+  }
+  json.end_array();
+}
+
 }  // namespace
 
 void encode_collection_info(JsonWriter& json, const engine::CollectionInfo& info) {
@@ -233,6 +248,12 @@ void encode_clusters(JsonWriter& json, const engine::ClustersInfo& clusters) {
   json.end_array();
   json.field("version", clusters.version);
   json.field("drift", clusters.drift);
+  if (clusters.unassigned > 0) json.field("unassigned", clusters.unassigned);
+  if (!clusters.label_field.empty()) {
+    json.field("label_field", clusters.label_field);
+    json.key("labels");
+    encode_labels(json, clusters.labels);
+  }
   json.end_object();
 }
 

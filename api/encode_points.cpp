@@ -64,6 +64,16 @@ void encode_interests(JsonWriter& json, const std::vector<engine::InterestInfo>&
     } else {
       json.null();
     }
+    json.key("items");
+    json.begin_array();
+    for (const PointId& id : interest.items) encode_point_id(json, id);
+    json.end_array();
+    if (!interest.label.empty()) {
+      json.key("label");
+      json.begin_array();
+      for (const std::string& value : interest.label) json.raw(value);
+      json.end_array();
+    }
     json.end_object();
   }
   json.end_array();
@@ -150,6 +160,8 @@ void encode_scored_points(JsonWriter& json, const std::vector<engine::ScoredPoin
       json.begin_object();
       json.field("component", point.interest->first);
       json.field("rank", point.interest->second);
+      // Scores of one space compare: the point's score is the one it has in its interest.
+      json.field("score", point.score);
       json.end_object();
     }
     json.optional_field("round", point.round);

@@ -4,8 +4,11 @@
 #include <random>
 #include <thread>
 
+#include "base/log.h"
+#include "engine/cluster_labels.h"
 #include "engine/collection_impl.h"
 #include "engine/jobs.h"
+#include "engine/payload.h"
 #include "index/clustering.h"
 
 namespace tessera::engine {
@@ -13,46 +16,17 @@ namespace {
 
 constexpr std::size_t kTrainingRowsPerCluster = 256;
 constexpr std::size_t kDriftSample = 2000;
+constexpr std::uint64_t kDriftSeed = 1;
 constexpr std::uint32_t kClusterCountMin = 16;
-
-/// Live rows of a view, copied: at most `sample` of them, chosen by seed, in row order.
-std::vector<float> sample_rows(const FieldView& view, std::size_t dim, std::size_t sample,
-                               std::uint64_t seed) {
-  std::vector<const Segment*> segments;
-  std::size_t live = 0;
-  for (const auto& segment : view.sealed) segments.push_back(segment.get());
-  for (const auto& segment : view.frozen) segments.push_back(segment.get());
-  segments.push_back(view.growing.get());
-  for (const Segment* segment : segments) live += segment->live_row_count();
-
-  // Selection sampling (Knuth, vol. 2, 3.4.2 S): each row with the same chance, in one pass.
-  std::mt19937_64 random(seed);
-  std::vector<float> rows;
-  rows.reserve(std::min(live, sample) * dim);
-  std::size_t wanted = std::min(live, sample), left = live;
-  for (const Segment* segment : segments) {
-    for (std::uint32_t begin = 0; begin < segment->row_count() && wanted > 0;) {
-      const RowBlock block = segment->block_at(begin);
-      for (std::uint32_t i = 0; i < block.row_count && wanted > 0; ++i) {
-        if (segment->dead().contains(block.first_row + i)) continue;
-        const bool is_taken = left <= wanted || random() % left < wanted;
-        if (left > 0) --left;
-        if (!is_taken) continue;
-        rows.resize(rows.size() + dim);
-        index::copy_rows(block.vectors, i, 1, rows.data() + rows.size() - dim);
-        --wanted;
-      }
-      begin = block.first_row + block.row_count;
-    }
-  }
-  return rows;
-}
-
-std::vector<std::uint32_t> assign(const index::Clusters& clusters, const std::vector<float>& rows) {
-  std::vector<std::uint32_t> assigned(rows.size() / clusters.dim);
-  index::assign_clusters(clusters, {rows.data(), assigned.size(), clusters.dim}, assigned.data());
-  return assigned;
-}
+/// Slots whose vectors are read from the store at once.
+constexpr std::size_t kReadBlock = 1024;
+/// Slots that one round of background work assigns: the other work of its thread must not wait.
+constexpr std::size_t kSlotsPerRound = 20'000;
+/// Writes go on while a training assigns what is there; what came in the last pass is left to the
+/// background.
+constexpr int kPassesMax = 3;
+/// Who asks for the sizes waits so long for them to be current.
+constexpr std::chrono::seconds kSizesWait{5};
 
 std::int64_t now_us() {
   return std::chrono::duration_cast<std::chrono::microseconds>(
@@ -62,53 +36,177 @@ std::int64_t now_us() {
 
 }  // namespace
 
+std::shared_ptr<ItemClusters> CollectionImpl::make_item_clusters(
+    const Field& field, const std::shared_ptr<const TrainedClusters>& trained) const {
+  const VectorField& vectors = *field.vectors;
+  return std::make_shared<ItemClusters>(
+      std::shared_ptr<const index::Clusters>(trained, &trained->clusters),
+      [this, &vectors](std::span<const std::uint32_t> slots) {
+        auto read = shared_.store.get_vectors(number_, vectors.identity().number, slots);
+        if (read.has_value()) {
+          for (std::vector<float>& vector : *read) vectors.prepare_query(vector);
+        }
+        return read;
+      });
+}
+
+Result<std::vector<float>> CollectionImpl::sample_vectors(const VectorField& field,
+                                                          std::size_t sample, std::uint64_t seed,
+                                                          const CancelToken& cancel) const {
+  // Of slots, not of rows: where a row lies depends on when indexes were built. Selection sampling
+  // (Knuth, vol. 2, 3.4.2 S): each with the same chance, in one pass.
+  const index::Bitmap slots = field.slots_with_vector();
+  std::size_t left = slots.cardinality();
+  std::size_t wanted = std::min(left, sample);
+  std::mt19937_64 random(seed);
+  std::vector<std::uint32_t> chosen;
+  chosen.reserve(wanted);
+  for (auto slot = slots.begin(); slot != slots.end() && wanted > 0; ++slot, --left) {
+    if (left > wanted && random() % left >= wanted) continue;
+    chosen.push_back(*slot);
+    --wanted;
+  }
+  std::vector<float> rows;
+  rows.reserve(chosen.size() * field.identity().dim);
+  for (std::size_t begin = 0; begin < chosen.size(); begin += kReadBlock) {
+    TESSERA_RETURN_IF_ERROR(cancel.check());
+    const auto block =
+        std::span(chosen).subspan(begin, std::min(kReadBlock, chosen.size() - begin));
+    TESSERA_ASSIGN_OR_RETURN(auto vectors,
+                             shared_.store.get_vectors(number_, field.identity().number, block));
+    for (std::vector<float>& vector : vectors) {
+      // Empty: deleted meanwhile.
+      field.prepare_query(vector);
+      rows.insert(rows.end(), vector.begin(), vector.end());
+    }
+  }
+  return rows;
+}
+
+Result<double> CollectionImpl::mean_sample_distance(const VectorField& field,
+                                                    const index::Clusters& clusters,
+                                                    const CancelToken& cancel) const {
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<float> rows,
+                           sample_vectors(field, kDriftSample, kDriftSeed, cancel));
+  const index::VectorSpan span{rows.data(), rows.size() / clusters.dim, clusters.dim};
+  std::vector<std::uint32_t> assigned(span.row_count);
+  index::assign_clusters(clusters, span, assigned.data());
+  return mean_cluster_distance(clusters, span, assigned);
+}
+
+Status CollectionImpl::label_clusters(const PayloadPath& field, const ItemClusters& items,
+                                      TrainedClusters& trained, const CancelToken& cancel) const {
+  LabelCounter counter(trained.clusters.count());
+  Status status;
+  std::size_t visited = 0;
+  const auto count = [&](std::uint32_t slot, std::string_view payload) {
+    if (visited++ % kReadBlock == 0) status = cancel.check();
+    if (!status.ok()) return false;
+    const std::uint32_t cluster = items.clusters_of({&slot, 1}).front();
+    if (cluster == ItemClusters::kNone) return true;
+    const auto values = extract_scalars(payload, field);
+    if (values.has_error()) {
+      status = values.error();
+      return false;
+    }
+    counter.add(cluster, *values);
+    return true;
+  };
+  TESSERA_RETURN_IF_ERROR(shared_.store.visit_payloads(number_, count));
+  TESSERA_RETURN_IF_ERROR(status);
+  trained.info.label_field = field.text;
+  trained.info.labels = counter.labels();
+  return {};
+}
+
+Status CollectionImpl::assign_items(Field& field, TrainedClusters& trained, ItemClusters& items,
+                                    JobContext& context) const {
+  index::BuildControl control;
+  control.cancel = &context.cancel();
+  control.thread_count = std::max(1U, std::thread::hardware_concurrency());
+  control.progress = [&](std::size_t done, std::size_t total) { context.report(done, total); };
+  items.mark(field.vectors->slots_with_vector());
+  for (int pass = 0; pass < kPassesMax && items.marked_count() > 0; ++pass) {
+    TESSERA_RETURN_IF_ERROR(items.catch_up(control));
+  }
+  TESSERA_ASSIGN_OR_RETURN(
+      trained.mean_distance,
+      mean_sample_distance(*field.vectors, trained.clusters, context.cancel()));
+  trained.info.sizes = items.sizes();
+  trained.info.count = static_cast<std::uint32_t>(trained.clusters.count());
+  trained.info.trained_at_us = now_us();
+  SharedLock lock(field.clusters_mutex);
+  trained.info.version = field.clusters == nullptr ? 1 : field.clusters->info.version + 1;
+  return {};
+}
+
 Status CollectionImpl::train_clusters(Field& field, const TrainClustersRequest& request,
                                       JobContext& context) {
   const VectorField::Identity& identity = field.vectors->identity();
-  const auto view = field.vectors->view();
-  const std::size_t row_count = field.vectors->row_count();
+  const double row_count = static_cast<double>(field.vectors->row_count());
   const std::size_t expected_count =
-      request.count > 0
-          ? request.count
-          : std::max<std::size_t>(
-                kClusterCountMin,
-                static_cast<std::size_t>(4 * std::sqrt(static_cast<double>(row_count))));
+      request.count > 0 ? request.count
+                        : std::max<std::size_t>(kClusterCountMin,
+                                                static_cast<std::size_t>(4 * std::sqrt(row_count)));
   const std::size_t sample = request.sample.value_or(expected_count * kTrainingRowsPerCluster);
-  const std::vector<float> rows = sample_rows(*view, identity.dim, sample, request.seed);
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<float> rows,
+                           sample_vectors(*field.vectors, sample, request.seed, context.cancel()));
 
   index::ClusterOptions options;
-  options.count = request.count > 0 ? request.count : static_cast<std::uint32_t>(expected_count);
+  options.count = static_cast<std::uint32_t>(expected_count);
   options.iterations = request.iterations;
   options.seed = request.seed;
   index::BuildControl control;
   control.cancel = &context.cancel();
   control.thread_count = std::max(1U, std::thread::hardware_concurrency());
   control.progress = [&](std::size_t done, std::size_t total) { context.report(done, total); };
-
   auto trained = std::make_shared<TrainedClusters>();
   const index::VectorSpan span{rows.data(), rows.size() / identity.dim, identity.dim};
   TESSERA_ASSIGN_OR_RETURN(trained->clusters,
                            index::train_clusters(span, identity.metric, options, control));
-  // Sizes are of all rows, not of the sample alone.
-  const std::vector<float> all = sample_rows(*view, identity.dim, row_count, request.seed);
-  const std::vector<std::uint32_t> assigned = assign(trained->clusters, all);
-  TESSERA_RETURN_IF_ERROR(context.cancel().check());
-  trained->info.sizes.assign(trained->clusters.count(), 0);
-  for (const std::uint32_t cluster : assigned) ++trained->info.sizes[cluster];
-  trained->mean_distance = mean_cluster_distance(
-      trained->clusters, {all.data(), assigned.size(), identity.dim}, assigned);
-  trained->info.count = static_cast<std::uint32_t>(trained->clusters.count());
-  trained->info.trained_at_us = now_us();
+
+  // From here on writes mark what they change for the new clusters as well as for the old ones,
+  // which answer until the new ones are complete.
+  auto items = make_item_clusters(field, trained);
+  {
+    Lock lock(field.clusters_mutex);
+    field.next_items = items;
+  }
+  Status status = assign_items(field, *trained, *items, context);
+  if (status.ok() && request.label_field) {
+    status = label_clusters(*request.label_field, *items, *trained, context.cancel());
+  }
+  if (status.ok()) {
+    status = storage::create_directories(shared_.directory.segment_directory(number_));
+  }
+  if (status.ok()) status = save_clusters(clusters_path(*field.vectors), *trained);
+  Lock lock(field.clusters_mutex);
+  field.next_items = nullptr;
+  if (!status.ok()) return status;
+  field.clusters = std::move(trained);
+  field.items = std::move(items);
+  return {};
+}
+
+void CollectionImpl::mark_items(const Field& field, std::span<const std::uint32_t> slots) {
+  SharedLock lock(field.clusters_mutex);
+  if (field.items != nullptr) field.items->mark(slots);
+  if (field.next_items != nullptr) field.next_items->mark(slots);
+}
+
+void CollectionImpl::keep_items_assigned(Field& field) const {
+  std::shared_ptr<ItemClusters> items;
   {
     SharedLock lock(field.clusters_mutex);
-    trained->info.version = field.clusters == nullptr ? 1 : field.clusters->info.version + 1;
+    items = field.items;
   }
-  TESSERA_RETURN_IF_ERROR(
-      storage::create_directories(shared_.directory.segment_directory(number_)));
-  TESSERA_RETURN_IF_ERROR(save_clusters(clusters_path(*field.vectors), *trained));
-  Lock lock(field.clusters_mutex);
-  field.clusters = std::move(trained);
-  return {};
+  if (items == nullptr || items->marked_count() == 0) return;
+  index::BuildControl control;
+  control.cancel = &shared_.stopping;
+  const Status status = items->catch_up(control, kSlotsPerRound);
+  if (status.ok() || status.code() == Code::kCancelled) return;
+  log::warn("points could not be assigned to item clusters; they will be again",
+            {{"collection", name_}, {"error", status.to_string()}});
 }
 
 Result<std::uint64_t> CollectionImpl::start_clusters(const TrainClustersRequest& request) {
@@ -128,9 +226,11 @@ Result<ClustersInfo> CollectionImpl::clusters(const std::string& vector) const {
   TESSERA_RETURN_IF_ERROR(check_open());
   TESSERA_ASSIGN_OR_RETURN(const Field* field, this->field(vector));
   std::shared_ptr<const TrainedClusters> trained;
+  std::shared_ptr<ItemClusters> items;
   {
     SharedLock lock(field->clusters_mutex);
     trained = field->clusters;
+    items = field->items;
   }
   if (trained == nullptr) {
     return Status(Code::kNotFound, "The collection has no item clusters for vector `" + vector +
@@ -138,12 +238,17 @@ Result<ClustersInfo> CollectionImpl::clusters(const std::string& vector) const {
   }
   ClustersInfo info = trained->info;
   info.vector = vector;
-  const std::vector<float> rows =
-      sample_rows(*field->vectors->view(), trained->clusters.dim, kDriftSample, info.version);
-  if (!rows.empty() && trained->mean_distance > 0) {
-    const std::vector<std::uint32_t> assigned = assign(trained->clusters, rows);
-    const double now = mean_cluster_distance(
-        trained->clusters, {rows.data(), assigned.size(), trained->clusters.dim}, assigned);
+  const CancelToken patience(&shared_.stopping, CancelToken::Clock::now() + kSizesWait);
+  index::BuildControl control;
+  control.cancel = &patience;
+  const Status caught_up = items->catch_up(control);
+  if (!caught_up.ok() && caught_up.code() != Code::kTimeout) return caught_up;
+  info.sizes = items->sizes();
+  info.unassigned = items->marked_count();
+  if (trained->mean_distance > 0 && field->vectors->row_count() > 0) {
+    TESSERA_ASSIGN_OR_RETURN(
+        const double now,
+        mean_sample_distance(*field->vectors, trained->clusters, shared_.stopping));
     info.drift = now / trained->mean_distance - 1;
   }
   return info;

@@ -109,8 +109,11 @@ void CollectionImpl::load_clusters_of(Field& field) {
   auto loaded =
       load_clusters(path, field.vectors->identity().metric, field.vectors->identity().dim);
   if (loaded.has_value()) {
+    auto items = make_item_clusters(field, *loaded);
+    items->mark(field.vectors->slots_with_vector());
     Lock lock(field.clusters_mutex);
     field.clusters = std::move(*loaded);
+    field.items = std::move(items);
     return;
   }
   if (loaded.error().code() == Code::kNotFound) return;

@@ -13,6 +13,7 @@
 #include "base/mutex.h"
 #include "engine/collection.h"
 #include "engine/commit_queue.h"
+#include "engine/item_clusters.h"
 #include "engine/payload_indexes.h"
 #include "engine/shared.h"
 #include "engine/slot_table.h"
@@ -114,6 +115,10 @@ class CollectionImpl final : public Collection,
     std::optional<ReindexRequest> reindexing;
     mutable Mutex clusters_mutex;
     std::shared_ptr<const TrainedClusters> clusters TESSERA_GUARDED_BY(clusters_mutex);
+    /// Of these clusters.
+    std::shared_ptr<ItemClusters> items TESSERA_GUARDED_BY(clusters_mutex);
+    /// Of those that are being trained, until they take their place.
+    std::shared_ptr<ItemClusters> next_items TESSERA_GUARDED_BY(clusters_mutex);
   };
 
   Status check_open() const;
@@ -152,8 +157,23 @@ class CollectionImpl final : public Collection,
                        std::span<Record> records) const;
   Status fill_vectors(std::span<const std::uint32_t> slots, const VectorSelector& vectors,
                       std::span<Record> records) const;
+  // Item clusters; see collection_clusters.cpp.
   Status train_clusters(Field& field, const TrainClustersRequest& request,
                         class JobContext& context);
+  Status assign_items(Field& field, TrainedClusters& trained, ItemClusters& items,
+                      class JobContext& context) const;
+  Status label_clusters(const PayloadPath& field, const ItemClusters& items,
+                        TrainedClusters& trained, const CancelToken& cancel) const;
+  std::shared_ptr<ItemClusters> make_item_clusters(
+      const Field& field, const std::shared_ptr<const TrainedClusters>& trained) const;
+  /// Vectors of at most `sample` points as they are compared, chosen by seed from all.
+  Result<std::vector<float>> sample_vectors(const VectorField& field, std::size_t sample,
+                                            std::uint64_t seed, const CancelToken& cancel) const;
+  Result<double> mean_sample_distance(const VectorField& field, const index::Clusters& clusters,
+                                      const CancelToken& cancel) const;
+  /// What follows from a write that changed these slots' vectors.
+  static void mark_items(const Field& field, std::span<const std::uint32_t> slots);
+  void keep_items_assigned(Field& field) const;
 
   // Background work; see collection_maintenance.cpp.
   struct BuildSteps {

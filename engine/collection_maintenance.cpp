@@ -156,6 +156,7 @@ void CollectionImpl::run_lane(const std::string& name, Field& field, BuildLane l
 void CollectionImpl::maintain(BuildLane lane, const MaintenanceRules& rules) {
   for (auto& [name, field] : fields_) {
     if (is_deleted_.load(std::memory_order_acquire)) return;
+    if (lane == BuildLane::kNewRows) keep_items_assigned(field);
     if (shared_.is_disk_full.load(std::memory_order_relaxed)) return;
     run_lane(name, field, lane, rules);
   }

@@ -57,23 +57,31 @@ FieldSearcher::FieldSearcher(const VectorField& field, const SlotTable& slots,
   if (scope_.allowed) plan_.match_count = scope_.allowed->count();
 }
 
+void FieldSearcher::restrict_to(const SlotBits& bits, Allowed& allowed) const {
+  if (allowed.bits == nullptr) {
+    allowed.bits = &bits;
+    return;
+  }
+  if (!allowed.own) allowed.own = *allowed.bits;
+  allowed.own->intersect(bits);
+  allowed.bits = &*allowed.own;
+}
+
 /// Copying a bit a slot is slow in a large collection, and testing it on the way slows a walk, so a
 /// few excluded slots are searched for and then left out.
-void FieldSearcher::find_allowed(const retrieval::Search& search, Allowed& allowed) const {
-  const SlotBits* component = nullptr;
+Status FieldSearcher::find_allowed(const retrieval::Search& search, Allowed& allowed) {
+  if (scope_.allowed) restrict_to(*scope_.allowed, allowed);
   if (search.component_filter >= 0) {
     const auto& bits = scope_.component_bits[static_cast<std::size_t>(search.component_filter)];
-    if (bits) component = &*bits;
+    if (bits) restrict_to(*bits, allowed);
   }
-  if (scope_.allowed) {
-    allowed.bits = &*scope_.allowed;
-    allowed.count = plan_.match_count;
-  }
-  if (component != nullptr && allowed.bits != nullptr) {
-    allowed.own = *allowed.bits;
-    allowed.own->intersect(*component);
-  } else if (component != nullptr) {
-    allowed.bits = component;
+  if (search.cluster) {
+    if (scope_.items == nullptr) return {Code::kInternal, "a search in a cluster of none"};
+    auto known = cluster_bits_.find(*search.cluster);
+    if (known == cluster_bits_.end()) {
+      known = cluster_bits_.emplace(*search.cluster, scope_.items->slots_in(*search.cluster)).first;
+    }
+    restrict_to(known->second, allowed);
   }
   const std::size_t excluded_count =
       search.excluded == nullptr ? 0 : search.excluded->cardinality();
@@ -86,7 +94,10 @@ void FieldSearcher::find_allowed(const retrieval::Search& search, Allowed& allow
     allowed.own->clear_all(*search.excluded);
   }
   if (allowed.own) allowed.bits = &*allowed.own;
-  if (allowed.own || component != nullptr) allowed.count = allowed.bits->count();
+  if (allowed.bits == nullptr) return {};
+  const bool is_filter_alone = scope_.allowed && allowed.bits == &*scope_.allowed;
+  allowed.count = is_filter_alone ? plan_.match_count : allowed.bits->count();
+  return {};
 }
 
 Status FieldSearcher::search_stable_view(const FieldSearch& search, std::vector<SlotHit>& hits,
@@ -103,7 +114,7 @@ Status FieldSearcher::search_stable_view(const FieldSearch& search, std::vector<
 
 Result<std::vector<retrieval::Hit>> FieldSearcher::search(const retrieval::Search& search) {
   Allowed allowed;
-  find_allowed(search, allowed);
+  TESSERA_RETURN_IF_ERROR(find_allowed(search, allowed));
   FieldSearch request;
   request.query = search.vector.data();
   request.k = search.limit == 0 ? 0 : search.limit + allowed.extra_count;
@@ -172,6 +183,18 @@ Result<std::vector<float>> FieldSearcher::vector_of(retrieval::Slot slot) {
     return Status(Code::kInternal, "the vector of a slot that was not found was asked for");
   }
   return found->second;
+}
+
+Result<std::vector<std::vector<std::string>>> FieldSearcher::categories_of(
+    std::span<const retrieval::Slot> slots) {
+  if (!scope_.categories_of) {
+    return Status(Code::kInternal, "categories were asked for, and the query names no field");
+  }
+  return scope_.categories_of(slots);
+}
+
+Status FieldSearcher::check() const {
+  return scope_.cancel == nullptr ? Status() : scope_.cancel->check();
 }
 
 bool FieldSearcher::precedes(const retrieval::Hit& a, const retrieval::Hit& b) const {

@@ -1,10 +1,14 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
+#include <span>
+#include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "engine/item_clusters.h"
 #include "engine/requests.h"
 #include "engine/slot_bits.h"
 #include "engine/vector_field.h"
@@ -19,9 +23,13 @@ Status check_params(const SearchParams& params, std::uint32_t dim);
 struct SearchScope {
   std::optional<SlotBits> allowed;                      ///< Of the query's filter.
   std::vector<std::optional<SlotBits>> component_bits;  ///< By Search::component_filter.
+  const ItemClusters* items = nullptr;                  ///< For searches inside a cluster.
   SearchParams params;
   std::optional<float> score_threshold;
   bool explains = false;  ///< Say how each segment was searched.
+  /// Values of the field that diversity goes by; empty when it does not.
+  std::function<Result<std::vector<std::vector<std::string>>>(std::span<const std::uint32_t>)>
+      categories_of;
   const CancelToken* cancel = nullptr;
 };
 
@@ -37,6 +45,9 @@ class FieldSearcher final : public retrieval::Searcher {
   [[nodiscard]] std::size_t dim() const override { return field_.identity().dim; }
   Result<std::vector<retrieval::Hit>> search(const retrieval::Search& search) override;
   Result<std::vector<float>> vector_of(retrieval::Slot slot) override;
+  Result<std::vector<std::vector<std::string>>> categories_of(
+      std::span<const retrieval::Slot> slots) override;
+  [[nodiscard]] Status check() const override;
   [[nodiscard]] bool precedes(const retrieval::Hit& a, const retrieval::Hit& b) const override;
 
   [[nodiscard]] const QueryPlan& plan() const { return plan_; }
@@ -52,7 +63,8 @@ class FieldSearcher final : public retrieval::Searcher {
     std::size_t extra_count = 0;  ///< Excluded slots that are still in `bits`.
     std::optional<SlotBits> own;
   };
-  void find_allowed(const retrieval::Search& search, Allowed& allowed) const;
+  Status find_allowed(const retrieval::Search& search, Allowed& allowed);
+  void restrict_to(const SlotBits& bits, Allowed& allowed) const;
   Status search_stable_view(const FieldSearch& search, std::vector<SlotHit>& hits,
                             FieldSearchStats& stats);
   void explain(const float* query, const SlotHit& hit);
@@ -63,6 +75,7 @@ class FieldSearcher final : public retrieval::Searcher {
   const bool keeps_vectors_;
   std::shared_ptr<const FieldView> view_;
   std::unordered_map<retrieval::Slot, std::vector<float>> seen_;  ///< Vectors of hits so far.
+  std::unordered_map<std::uint32_t, SlotBits> cluster_bits_;      ///< Of those searched so far.
   QueryPlan plan_;
   struct Explained {
     float distance = 0;

@@ -32,6 +32,10 @@ Result<std::vector<index::PayloadValue>> extract_values(std::string_view payload
                                                         const PayloadPath& path,
                                                         index::PayloadIndexType type);
 
+/// The strings, integers and booleans under `path` as JSON text, array elements one by one, each
+/// value once, in the order of the payload. kCorrupt for a bad payload.
+Result<std::vector<std::string>> extract_scalars(std::string_view payload, const PayloadPath& path);
+
 /// What a filter asks about a point beside its payload.
 struct PointFacts {
   PointId id;

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 
 #include "engine/payload.h"
@@ -73,6 +74,23 @@ Result<std::vector<index::PayloadValue>> extract_values(std::string_view payload
   std::vector<index::PayloadValue> values;
   any_scalar(document.root(), path, [&](simdjson::dom::element element) {
     if (auto value = value_of_type(element, type)) values.push_back(std::move(*value));
+    return false;
+  });
+  return values;
+}
+
+Result<std::vector<std::string>> extract_scalars(std::string_view payload,
+                                                 const PayloadPath& path) {
+  TESSERA_ASSIGN_OR_RETURN(const PayloadDocument document, PayloadDocument::parse(payload));
+  std::vector<std::string> values;
+  any_scalar(document.root(), path, [&](simdjson::dom::element element) {
+    const bool is_scalar =
+        element.is_string() || element.is_bool() || element.is_int64() || element.is_uint64();
+    if (!is_scalar) return false;
+    std::string value = simdjson::minify(element);
+    if (std::find(values.begin(), values.end(), value) == values.end()) {
+      values.push_back(std::move(value));
+    }
     return false;
   });
   return values;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/payload.h"
 #include "index/kernels.h"
 
 namespace tessera::engine {
@@ -89,6 +90,7 @@ Status QueryRun::prepare() {
   }
   SharedLock lock(field_->clusters_mutex);
   clusters_ = field_->clusters;
+  items_ = field_->items;
   return {};
 }
 
@@ -134,6 +136,12 @@ Result<std::vector<retrieval::HistoryItem>> QueryRun::resolve_history(
     }
   }
   if (slots.empty()) return items;
+  if (items_ != nullptr) {
+    const auto clusters = items_->clusters_of(slots);
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+      if (clusters[i] != ItemClusters::kNone) items[positions[i]].cluster = clusters[i];
+    }
+  }
   TESSERA_ASSIGN_OR_RETURN(auto vectors,
                            collection_.shared_.store.get_vectors(
                                collection_.number_, field_->vectors->identity().number, slots));
@@ -149,17 +157,34 @@ Result<std::vector<retrieval::HistoryItem>> QueryRun::resolve_history(
   return items;
 }
 
+Status QueryRun::prepare_scope(const InterestsQuery& query) {
+  if (query.scope == retrieval::Scope::kGlobal) return {};
+  if (items_ == nullptr) {
+    return {Code::kBadRequest,
+            "query.interests.scope: \"cluster\" needs item clusters, and the collection has none "
+            "for this vector yet: POST /collections/" +
+                collection_.name() + "/clusters trains them"};
+  }
+  index::BuildControl control;
+  control.cancel = &cancel_;
+  TESSERA_RETURN_IF_ERROR(items_->catch_up(control));
+  scope_.items = items_.get();
+  return {};
+}
+
 Result<retrieval::InterestsRequest> QueryRun::resolve_interests(const InterestsQuery& query) {
   retrieval::InterestsRequest request;
   TESSERA_ASSIGN_OR_RETURN(request.history,
                            resolve_history(query.history, "query.interests.history"));
-  if (!query.history.empty() && clusters_ == nullptr) {
+  const bool is_global = query.clustering == retrieval::Clustering::kGlobal;
+  if (!query.history.empty() && is_global && clusters_ == nullptr) {
     return Status(
         Code::kBadRequest,
         "query.interests.history needs item clusters, and the collection has none for this "
         "vector yet: POST /collections/" +
             collection_.name() + "/clusters trains them");
   }
+  TESSERA_RETURN_IF_ERROR(prepare_scope(query));
   request.clusters = clusters_ == nullptr ? nullptr : &clusters_->clusters;
   for (const ComponentInput& component : query.components) {
     TESSERA_RETURN_IF_ERROR(check_vector(component.vector, "query.interests.components"));
@@ -190,8 +215,25 @@ Result<retrieval::InterestsRequest> QueryRun::resolve_interests(const InterestsQ
   request.allocation = query.allocation;
   request.seed = query.seed;
   request.merge = query.merge;
+  request.scope = query.scope;
+  request.clustering = query.clustering;
+  request.ward_threshold = query.ward_threshold;
+  request.diversity = query.diversity;
   request.exclude_history = query.exclude_history;
   return request;
+}
+
+Result<std::vector<std::vector<std::string>>> QueryRun::scalars_of(
+    std::span<const std::uint32_t> slots, const PayloadPath& field) const {
+  TESSERA_ASSIGN_OR_RETURN(const auto payloads,
+                           collection_.shared_.store.get_payloads(collection_.number_, slots));
+  std::vector<std::vector<std::string>> values(slots.size());
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    if (i % 256 == 0) TESSERA_RETURN_IF_ERROR(cancel_.check());
+    if (!payloads[i]) continue;
+    TESSERA_ASSIGN_OR_RETURN(values[i], extract_scalars(*payloads[i], field));
+  }
+  return values;
 }
 
 Status QueryRun::run_vector(FieldSearcher& searcher, const VectorInput& input) {
@@ -211,13 +253,22 @@ void QueryRun::report_interests(const std::vector<retrieval::InterestReport>& re
     info.quota = report.quota;
     info.returned = report.returned;
     if (report.medoid) info.medoid = collection_.slots_.id_of(*report.medoid);
+    for (const retrieval::Slot slot : report.items) {
+      info.items.push_back(collection_.slots_.id_of(slot));
+    }
+    if (!report.cluster || clusters_ == nullptr || clusters_->info.labels.empty()) continue;
+    for (const LabelValue& value : clusters_->info.labels[*report.cluster]) {
+      info.label.push_back(value.value);
+    }
   }
 }
 
 Status QueryRun::run_interests(FieldSearcher& searcher, const InterestsQuery& query) {
   TESSERA_ASSIGN_OR_RETURN(const auto request, resolve_interests(query));
+  // A page of no points asks for the profile: what the interests are, and no search.
+  const std::size_t limit = request_.limit == 0 ? 0 : wanted_;
   TESSERA_ASSIGN_OR_RETURN(const auto answer,
-                           retrieval::retrieve_interests(request, wanted_, excluded_, searcher));
+                           retrieval::retrieve_interests(request, limit, excluded_, searcher));
   for (const retrieval::InterestHit& hit : answer.hits) {
     found_.push_back({hit.hit, std::pair(hit.component, hit.rank), std::nullopt});
   }
@@ -290,10 +341,15 @@ Result<QueryResult> QueryRun::run() {
   if (std::holds_alternative<NoQuery>(request_.query)) return run_scroll();
   TESSERA_RETURN_IF_ERROR(prepare());
 
-  const bool keeps_vectors = std::holds_alternative<RefineQuery>(request_.query);
   const auto* vector = std::get_if<VectorInput>(&request_.query);
   const auto* interests = std::get_if<InterestsQuery>(&request_.query);
   const auto* refine = std::get_if<RefineQuery>(&request_.query);
+  const bool keeps_vectors = refine != nullptr || (interests != nullptr && interests->diversity);
+  if (interests != nullptr && interests->category_field) {
+    scope_.categories_of = [this, interests](std::span<const std::uint32_t> slots) {
+      return scalars_of(slots, *interests->category_field);
+    };
+  }
   FieldSearcher searcher(*field_->vectors, collection_.slots_, scope_, keeps_vectors);
   Status status;
   if (vector != nullptr) status = run_vector(searcher, *vector);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <span>
+#include <string>
 #include <vector>
 
 #include "engine/collection_impl.h"
@@ -33,6 +35,13 @@ class QueryRun {
       const std::vector<HistoryInput>& history, const char* what) const;
   Result<retrieval::InterestsRequest> resolve_interests(const InterestsQuery& query);
 
+  /// The values that the points of `slots` have under the field.
+  Result<std::vector<std::vector<std::string>>> scalars_of(std::span<const std::uint32_t> slots,
+                                                           const PayloadPath& field) const;
+
+  /// Makes the searcher know every point's cluster.
+  Status prepare_scope(const InterestsQuery& query);
+
   Status run_vector(FieldSearcher& searcher, const VectorInput& input);
   Status run_interests(FieldSearcher& searcher, const InterestsQuery& query);
   Status run_refine(FieldSearcher& searcher, const RefineQuery& query);
@@ -50,6 +59,7 @@ class QueryRun {
   retrieval::SlotSet excluded_;
   SearchScope scope_;
   std::shared_ptr<const TrainedClusters> clusters_;
+  std::shared_ptr<ItemClusters> items_;  ///< Of clusters_.
   std::vector<Found> found_;
   QueryResult result_;
 };

@@ -135,6 +135,11 @@ struct InterestsQuery {
   retrieval::Allocation allocation = retrieval::Allocation::kProportional;
   std::uint64_t seed = 42;
   retrieval::MergeOrder merge = retrieval::MergeOrder::kInterleave;
+  retrieval::Scope scope = retrieval::Scope::kGlobal;
+  retrieval::Clustering clustering = retrieval::Clustering::kGlobal;
+  std::optional<double> ward_threshold;
+  std::optional<retrieval::Diversity> diversity;
+  std::optional<PayloadPath> category_field;  ///< Given with a CategoryPenalty.
   bool exclude_history = true;
 };
 
@@ -191,6 +196,8 @@ struct InterestInfo {
   std::size_t quota = 0;
   std::size_t returned = 0;
   std::optional<PointId> medoid;
+  std::vector<PointId> items;      ///< Of the history, nearest to the interest's centre first.
+  std::vector<std::string> label;  ///< Values of the cluster's label, as JSON text.
 };
 
 struct QueryResult {
@@ -265,15 +272,27 @@ struct TrainClustersRequest {
   std::uint32_t iterations = 20;
   std::uint64_t seed = 42;
   std::optional<std::size_t> sample;  ///< Rows to train on; absent: at most 256 a cluster.
+  /// Clusters are labelled with the values that their points have most often under it.
+  std::optional<PayloadPath> label_field;
 };
+/// A payload value as JSON text, and how many points of the cluster have it.
+struct LabelValue {
+  std::string value;
+  std::uint64_t count = 0;
+};
+/// At most three values, the most frequent first.
+using ClusterLabel = std::vector<LabelValue>;
 struct ClustersInfo {
   std::string vector;
   std::uint32_t count = 0;
   std::int64_t trained_at_us = 0;
-  std::vector<std::uint64_t> sizes;
+  std::vector<std::uint64_t> sizes;  ///< Points of every cluster, as they are now.
   std::uint64_t version = 0;
-  double drift =
-      0;  ///< Relative growth of the mean distance to the nearest centroid since training.
+  /// Relative growth of the mean distance to the nearest centroid since training.
+  double drift = 0;
+  std::uint64_t unassigned = 0;      ///< Points whose cluster is not known yet.
+  std::string label_field;           ///< Empty: no labels.
+  std::vector<ClusterLabel> labels;  ///< Of every cluster, when trained.
 };
 
 struct ReindexRequest {

@@ -3,6 +3,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/bytes.h"
+#include "engine/cluster_labels.h"
 #include "index/kernels.h"
 #include "storage/section_file.h"
 
@@ -10,7 +12,8 @@ namespace tessera::engine {
 namespace {
 
 constexpr std::string_view kKind = "clusters";
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
+constexpr std::uint32_t kVersionWithLabels = 2;
 
 /// Fixed-size part of the file, little-endian as the daemon's platforms are.
 struct Header {
@@ -71,6 +74,9 @@ Status save_clusters(const std::string& path, const TrainedClusters& trained) {
   TESSERA_RETURN_IF_ERROR(writer->append(bytes_of(trained.info.sizes)));
   TESSERA_RETURN_IF_ERROR(writer->begin_section("centroids"));
   TESSERA_RETURN_IF_ERROR(writer->append(bytes_of(trained.clusters.centroids)));
+  TESSERA_RETURN_IF_ERROR(writer->begin_section("labels"));
+  const std::string labels = encode_labels(trained.info.label_field, trained.info.labels);
+  if (!labels.empty()) TESSERA_RETURN_IF_ERROR(writer->append(as_bytes(labels)));
   return writer->publish();
 }
 
@@ -101,6 +107,13 @@ Result<std::shared_ptr<const TrainedClusters>> load_clusters(const std::string& 
           .with_context(path));
   for (const float value : trained->clusters.centroids) {
     if (!std::isfinite(value)) return Status(Code::kCorrupt, path + ": a centroid is not finite");
+  }
+  if (file->kind_version() >= kVersionWithLabels) {
+    TESSERA_ASSIGN_OR_RETURN(const auto labels, file->section("labels"));
+    TESSERA_RETURN_IF_ERROR(
+        decode_labels({reinterpret_cast<const char*>(labels.data()), labels.size()}, header.count,
+                      trained->info)
+            .with_context(path));
   }
   return std::shared_ptr<const TrainedClusters>(std::move(trained));
 }

@@ -207,6 +207,16 @@ void WriteGroup::run() {
   }
   if (!needs_sync) collection_.shared_.has_unsynced_writes.store(true, std::memory_order_release);
   apply();
+  mark_items();
+}
+
+/// Last, so that whoever assigns the points finds what was written.
+void WriteGroup::mark_items() const {
+  std::vector<std::uint32_t> slots;
+  for (const Change& change : changes_) {
+    if (change.kind != Change::Kind::kPayload) slots.push_back(change.slot);
+  }
+  for (const auto& [name, field] : collection_.fields_) CollectionImpl::mark_items(field, slots);
 }
 
 void WriteGroup::apply_upsert(const Change& change) {

@@ -40,6 +40,7 @@ class WriteGroup {
   std::optional<std::uint32_t> slot_of(const PointId& id) const;
   Result<std::vector<std::string>> payloads_of(const std::vector<std::uint32_t>& slots) const;
   void apply();
+  void mark_items() const;
   void apply_upsert(const Change& change) TESSERA_REQUIRES(collection_.state_mutex_);
 
   CollectionImpl& collection_;

@@ -2,131 +2,51 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <numeric>
+
+#include "retrieval/interest_groups.h"
+#include "retrieval/ward.h"
 
 namespace tessera::retrieval {
 namespace {
 
 constexpr const char* kField = "query.interests";
+constexpr const char* kSmoothing = "query.interests.smoothing";
 
 Status invalid(const std::string& field, const std::string& why) {
   return {Code::kInvalidArgument, field + ": " + why};
 }
 
-/// Scales weights by a power of two, which is exact, so that their sum cannot overflow.
-std::vector<double> scaled(std::vector<double> weights) {
-  const double largest = *std::max_element(weights.begin(), weights.end());
-  const int exponent = largest > 0 ? std::ilogb(largest) : 0;
-  for (double& weight : weights) weight = std::ldexp(weight, -exponent);
-  return weights;
-}
-
-/// To the sum 1; equal weights where nothing positive is left after decay.
-void normalise_weights(std::vector<double>& weights) {
-  weights = scaled(std::move(weights));
-  const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
-  for (double& weight : weights) {
-    weight = sum > 0 ? weight / sum : 1 / static_cast<double>(weights.size());
-  }
-}
-
-/// w * 0.5^(age / half-life), age counted from the newest event that has a time; one without a time
-/// counts as that new.
-std::vector<double> decayed_weights(const InterestsRequest& request) {
-  std::vector<double> weights;
-  weights.reserve(request.history.size());
-  for (const HistoryItem& item : request.history) weights.push_back(item.weight);
-  weights = scaled(std::move(weights));
-  if (!request.half_life_seconds) return weights;
-  std::optional<double> newest;
-  for (const HistoryItem& item : request.history) {
-    if (item.at_seconds) newest = std::max(newest.value_or(*item.at_seconds), *item.at_seconds);
-  }
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    const auto& at = request.history[i].at_seconds;
-    if (at) weights[i] *= std::exp2(-(*newest - *at) / *request.half_life_seconds);
-  }
-  return weights;
-}
-
-/// Weighted mean of the chosen items; plain mean where all their weights have decayed to nothing.
-/// Normalised for Cosine; a mean of zero stays zero.
-Wide mean_of(const std::vector<HistoryItem>& history, const std::vector<double>& weights,
-             const std::vector<std::size_t>& members, Metric metric) {
-  double sum = 0;
-  for (const std::size_t i : members) sum += weights[i];
-  Wide mean(history.front().vector.size(), 0);
-  for (const std::size_t i : members) {
-    const double share = sum > 0 ? weights[i] / sum : 1 / static_cast<double>(members.size());
-    add_scaled(mean, history[i].vector, share);
-  }
+Wide history_mean(const InterestsRequest& request, Metric metric) {
+  std::vector<std::size_t> everything(request.history.size());
+  std::iota(everything.begin(), everything.end(), std::size_t{0});
+  const auto weights = decayed_weights(request.history, request.half_life_seconds);
+  Wide mean = weighted_mean(request.history, weights, everything);
   if (metric == Metric::kCosine) make_unit(mean);
   return mean;
 }
 
-Wide history_mean(const InterestsRequest& request, Metric metric) {
-  std::vector<std::size_t> everything(request.history.size());
-  std::iota(everything.begin(), everything.end(), std::size_t{0});
-  return mean_of(request.history, decayed_weights(request), everything, metric);
+/// Whether anybody's items say which clusters are meant.
+bool has_items(const InterestsRequest& request) {
+  return !request.history.empty() ||
+         std::any_of(request.neighbors.begin(), request.neighbors.end(),
+                     [](const NeighborHistory& neighbor) { return !neighbor.history.empty(); });
 }
 
-/// The member nearest to the centre; of equally near ones the newest.
-std::size_t nearest_member(const std::vector<HistoryItem>& history,
-                           const std::vector<std::size_t>& members, const Wide& centre,
-                           Metric metric) {
-  std::size_t nearest = members.front();
-  double least = std::numeric_limits<double>::infinity();
-  for (const std::size_t i : members) {
-    const double apart = separation(metric, widen(history[i].vector), centre);
-    if (apart <= least) {
-      least = apart;
-      nearest = i;
-    }
+std::size_t dim_of(const InterestsRequest& request) {
+  if (!request.components.empty()) return request.components.front().vector.size();
+  if (!request.history.empty()) return request.history.front().vector.size();
+  if (!request.vector.empty()) return request.vector.size();
+  for (const NeighborHistory& neighbor : request.neighbors) {
+    if (!neighbor.history.empty()) return neighbor.history.front().vector.size();
   }
-  return nearest;
+  return 0;
 }
 
-struct Group {
-  std::uint32_t cluster = 0;
-  double weight = 0;
-  std::vector<std::size_t> members;
-};
-
-/// History items by their nearest cluster, heaviest group first, at most max_components.
-std::vector<Group> group_by_cluster(const InterestsRequest& request,
-                                    const std::vector<double>& weights) {
-  const index::Clusters& clusters = *request.clusters;
-  std::vector<float> rows;
-  rows.reserve(request.history.size() * clusters.dim);
-  for (const HistoryItem& item : request.history) {
-    rows.insert(rows.end(), item.vector.begin(), item.vector.end());
+Status check_components(const InterestsRequest& request, std::size_t dim) {
+  if (!request.components.empty() && (request.smoothing != 0 || !request.neighbors.empty())) {
+    return invalid(kSmoothing, "cannot be used with query.interests.components");
   }
-  std::vector<std::uint32_t> nearest(request.history.size());
-  index::assign_clusters(clusters, {rows.data(), request.history.size(), clusters.dim},
-                         nearest.data());
-  std::map<std::uint32_t, Group> by_cluster;
-  for (std::size_t i = 0; i < nearest.size(); ++i) {
-    Group& group = by_cluster[nearest[i]];
-    group.cluster = nearest[i];
-    group.weight += weights[i];
-    group.members.push_back(i);
-  }
-  std::vector<Group> groups;
-  for (auto& [cluster, group] : by_cluster) groups.push_back(std::move(group));
-  std::stable_sort(groups.begin(), groups.end(),
-                   [](const Group& a, const Group& b) { return a.weight > b.weight; });
-  if (groups.size() > request.max_components) groups.resize(request.max_components);
-  return groups;
-}
-
-Status check_request(const InterestsRequest& request) {
-  if (request.history.empty() == request.components.empty()) {
-    return invalid(kField, "exactly one of history and components must be given and not be empty");
-  }
-  const std::size_t dim = request.history.empty() ? request.components.front().vector.size()
-                                                  : request.history.front().vector.size();
-  TESSERA_RETURN_IF_ERROR(check_history(request.history, dim, std::string(kField) + ".history"));
   for (std::size_t i = 0; i < request.components.size(); ++i) {
     const std::string field = std::string(kField) + ".components[" + std::to_string(i) + "]";
     TESSERA_RETURN_IF_ERROR(check_vector(request.components[i].vector, dim, field + ".vector"));
@@ -135,27 +55,71 @@ Status check_request(const InterestsRequest& request) {
       return invalid(field + ".weight", "must be a finite number greater than 0");
     }
   }
+  return {};
+}
+
+Status check_request(const InterestsRequest& request) {
+  const std::string history = std::string(kField) + ".history";
+  if (!request.history.empty() && !request.components.empty()) {
+    return invalid(kField, "exactly one of history and components must be given");
+  }
+  if (request.components.empty() && request.vector.empty() && !has_items(request)) {
+    return invalid(kField,
+                   "there is nothing to search with: exactly one of history and components must be "
+                   "given and not be empty, or else a vector, or neighbours with a history");
+  }
+  const std::size_t dim = dim_of(request);
+  TESSERA_RETURN_IF_ERROR(check_history(request.history, dim, history));
+  for (std::size_t i = 0; i < request.neighbors.size(); ++i) {
+    const std::string neighbor = std::string(kSmoothing) + ".neighbors[" + std::to_string(i) + "]";
+    TESSERA_RETURN_IF_ERROR(check_history(request.neighbors[i].history, dim, neighbor));
+  }
+  TESSERA_RETURN_IF_ERROR(check_components(request, dim));
   if (!request.vector.empty()) {
     TESSERA_RETURN_IF_ERROR(check_vector(request.vector, dim, std::string(kField) + ".vector"));
   }
-  if (!request.history.empty()) {
-    if (request.clusters == nullptr || request.clusters->count() == 0) {
-      return invalid(std::string(kField) + ".history", "the collection has no item clusters yet");
-    }
-    if (request.clusters->dim != dim) {
-      return invalid(std::string(kField) + ".history",
-                     "vectors have another dimension than the item clusters");
-    }
+  const bool is_for_history = has_items(request) && request.clustering == Clustering::kGlobal;
+  if (!is_for_history && request.scope == Scope::kGlobal) return {};
+  const std::string what = is_for_history ? history : std::string(kField) + ".scope";
+  if (request.clusters == nullptr || request.clusters->count() == 0) {
+    return invalid(what, "the collection has no item clusters yet");
+  }
+  if (request.clusters->dim != dim) {
+    return invalid(what, "vectors have another dimension than the item clusters");
+  }
+  return {};
+}
+
+/// Clusters of one history are not those of another.
+Status check_ward(const InterestsRequest& request) {
+  const std::string field = std::string(kField) + ".clustering";
+  if (request.ward_threshold && !(*request.ward_threshold >= 0)) {
+    return invalid(field + ".ward.threshold", "must be 0 or larger");
+  }
+  if (request.clustering != Clustering::kWard) return {};
+  if (!request.components.empty()) {
+    return invalid(field, "\"ward\" cannot be used with query.interests.components");
+  }
+  if (request.smoothing != 0 || !request.neighbors.empty()) {
+    return invalid(field, "\"ward\" cannot be used with query.interests.smoothing");
+  }
+  if (request.represent == Represent::kCluster) {
+    return invalid(std::string(kField) + ".represent",
+                   "\"cluster\" cannot be used with clustering \"ward\"");
   }
   return {};
 }
 
 Status check_options(const InterestsRequest& request) {
   const std::string field = std::string(kField) + ".";
+  TESSERA_RETURN_IF_ERROR(check_ward(request));
   if (request.max_components == 0) return invalid(field + "max_components", "must be 1 or larger");
   if (request.half_life_seconds &&
       !(*request.half_life_seconds > 0 && std::isfinite(*request.half_life_seconds))) {
     return invalid(field + "half_life", "must be a finite time greater than 0");
+  }
+  if (!(request.smoothing >= 0 && request.smoothing <= 1)) {
+    return invalid(std::string(kSmoothing) + ".lambda", "must be from 0 to 1");
   }
   if (!(request.blend >= 0 && request.blend <= 1)) {
     return invalid(field + "blend", "must be from 0 to 1");
@@ -164,7 +128,7 @@ Status check_options(const InterestsRequest& request) {
     if (request.blend_with == BlendWith::kVector && request.vector.empty()) {
       return invalid(field + "blend_with", "\"vector\" needs query.interests.vector");
     }
-    if (request.blend_with == BlendWith::kHistory && request.history.empty()) {
+    if (request.blend_with == BlendWith::kHistory && !request.components.empty()) {
       return invalid(field + "blend_with", "\"history\" needs query.interests.history");
     }
   }
@@ -181,6 +145,16 @@ Wide blended(const Wide& component, const Wide& person, double blend, Metric met
   return mixed;
 }
 
+/// What every component is pulled towards; nothing where no blend is asked for or possible: a
+/// person without a history is blended with the vector, if there is one.
+Wide blend_target(const InterestsRequest& request, Metric metric) {
+  if (!(request.blend > 0)) return {};
+  if (request.blend_with == BlendWith::kHistory && !request.history.empty()) {
+    return history_mean(request, metric);
+  }
+  return metric == Metric::kCosine ? unit(request.vector) : widen(request.vector);
+}
+
 std::vector<float> narrowed(const Wide& vector) {
   // Convex combinations of floats are within the range of float.
   auto values = narrow(vector);
@@ -188,31 +162,70 @@ std::vector<float> narrowed(const Wide& vector) {
   return std::move(*values);
 }
 
-std::vector<InterestReport> from_history(const InterestsRequest& request, Metric metric) {
-  const std::vector<double> weights = decayed_weights(request);
-  const std::vector<Group> groups = group_by_cluster(request, weights);
+std::vector<InterestGroup> all_groups(const InterestsRequest& request, Metric metric) {
+  if (request.clustering == Clustering::kWard) {
+    return group_by_ward(request.history, request.half_life_seconds, metric,
+                         {request.ward_threshold, request.max_components});
+  }
+  auto own = group_by_cluster(request.history, request.half_life_seconds, *request.clusters);
+  if (request.smoothing == 0 && !own.empty()) return own;
+  std::vector<std::vector<InterestGroup>> neighbors;
+  for (const NeighborHistory& neighbor : request.neighbors) {
+    neighbors.push_back(
+        group_by_cluster(neighbor.history, request.half_life_seconds, *request.clusters));
+  }
+  return smooth(std::move(own), neighbors, request.smoothing);
+}
+
+/// The groups that become components: heaviest first, ties to the smaller cluster number, at most
+/// max_components, with weights that sum to 1 again.
+std::vector<InterestGroup> largest_groups(const InterestsRequest& request, Metric metric) {
+  std::vector<InterestGroup> groups = all_groups(request, metric);
+  std::stable_sort(
+      groups.begin(), groups.end(),
+      [](const InterestGroup& a, const InterestGroup& b) { return a.weight > b.weight; });
+  if (groups.size() > request.max_components) groups.resize(request.max_components);
   std::vector<double> mixture;
-  for (const Group& group : groups) mixture.push_back(group.weight);
+  for (const InterestGroup& group : groups) mixture.push_back(group.weight);
   normalise_weights(mixture);
+  for (std::size_t i = 0; i < groups.size(); ++i) groups[i].weight = mixture[i];
+  return groups;
+}
+
+/// The first slots of the items, each once.
+std::vector<Slot> known_slots(const std::vector<const HistoryItem*>& items) {
+  std::vector<Slot> slots;
+  for (const HistoryItem* item : items) {
+    if (slots.size() == kReportItemsMax) break;
+    if (!item->slot) continue;
+    if (std::find(slots.begin(), slots.end(), *item->slot) == slots.end()) {
+      slots.push_back(*item->slot);
+    }
+  }
+  return slots;
+}
+
+std::vector<InterestReport> from_history(const InterestsRequest& request, Metric metric) {
   std::vector<InterestReport> components;
-  for (const Group& group : groups) {
-    const Wide centre = mean_of(request.history, weights, group.members, metric);
-    const HistoryItem& medoid =
-        request.history[nearest_member(request.history, group.members, centre, metric)];
+  for (InterestGroup& group : largest_groups(request, metric)) {
+    if (metric == Metric::kCosine) make_unit(group.mean);
+    const auto items = nearest_first(group.items, group.mean, metric);
+    const HistoryItem& medoid = *items.front();
     InterestReport report;
     report.cluster = group.cluster;
-    report.weight = mixture[components.size()];
+    report.weight = group.weight;
     report.medoid = medoid.slot;
+    if (group.is_own) report.items = known_slots(items);
     switch (request.represent) {
       case Represent::kCentroid:
         // Opposite items cancel out: an actual item is a better query than no direction.
-        report.vector = norm(centre) > 0 ? narrowed(centre) : medoid.vector;
+        report.vector = norm(group.mean) > 0 ? narrowed(group.mean) : medoid.vector;
         break;
       case Represent::kMedoid:
         report.vector = medoid.vector;
         break;
       case Represent::kCluster: {
-        const float* const centroid = request.clusters->centroid(group.cluster);
+        const float* const centroid = request.clusters->centroid(*group.cluster);
         report.vector.assign(centroid, centroid + request.clusters->dim);
         break;
       }
@@ -220,6 +233,14 @@ std::vector<InterestReport> from_history(const InterestsRequest& request, Metric
     components.push_back(std::move(report));
   }
   return components;
+}
+
+/// The person's vector is all there is: one plain query.
+std::vector<InterestReport> from_vector(const InterestsRequest& request, Metric metric) {
+  InterestReport report;
+  report.weight = 1;
+  report.vector = person_vector(request, metric);
+  return {std::move(report)};
 }
 
 std::vector<InterestReport> from_given(const InterestsRequest& request, Metric metric) {
@@ -277,19 +298,22 @@ Result<std::vector<InterestReport>> make_components(const InterestsRequest& requ
                                                     Metric metric) {
   TESSERA_RETURN_IF_ERROR(check_request(request));
   TESSERA_RETURN_IF_ERROR(check_options(request));
-  std::vector<InterestReport> components =
-      request.history.empty() ? from_given(request, metric) : from_history(request, metric);
-  Wide person;
-  if (request.blend > 0) {
-    person = request.blend_with == BlendWith::kHistory ? history_mean(request, metric)
-             : metric == Metric::kCosine               ? unit(request.vector)
-                                                       : widen(request.vector);
-  }
+  std::vector<InterestReport> components = !request.components.empty() ? from_given(request, metric)
+                                           : has_items(request) ? from_history(request, metric)
+                                                                : from_vector(request, metric);
+  const Wide person = blend_target(request, metric);
   for (std::size_t i = 0; i < components.size(); ++i) {
     components[i].component = static_cast<std::uint32_t>(i);
-    if (request.blend > 0) {
+    if (!person.empty()) {
       components[i].vector =
           narrowed(blended(widen(components[i].vector), person, request.blend, metric));
+    }
+    if (request.scope == Scope::kCluster && !components[i].cluster) {
+      std::uint32_t nearest = 0;
+      index::assign_clusters(*request.clusters,
+                             {components[i].vector.data(), 1, components[i].vector.size()},
+                             &nearest);
+      components[i].cluster = nearest;
     }
   }
   return components;

@@ -74,6 +74,7 @@ Status Fanout::fetch(std::size_t lane) {
     return {};
   }
   search.component_filter = lanes_[lane].component_filter;
+  search.cluster = lanes_[lane].cluster;
   search.excluded = &excluded_;
   if (!progress.found.empty()) {
     // Pages are told apart by exclusion: an approximate search with a larger limit need not begin

@@ -22,7 +22,8 @@ class Fanout {
     double weight = 0;  ///< For re-splitting seats.
     int component_filter = -1;
     std::size_t quota = 0;
-    bool is_active = true;  ///< A lane that is not takes no part.
+    bool is_active = true;                                ///< A lane that is not takes no part.
+    std::optional<std::uint32_t> cluster = std::nullopt;  ///< As Search::cluster.
   };
 
   /// `excluded` outlives the fan-out.

@@ -57,8 +57,9 @@ std::vector<std::size_t> merged_order(const Mixture& mixture, const Lists& lists
 }
 
 /// Whether rows may match that no component could find: only if every component looks through a
-/// filter of its own, for one without a filter finds every row there is.
+/// filter of its own or in a cluster, for one without finds every row there is.
 bool may_have_more(const Mixture& mixture) {
+  if (mixture.is_within_clusters) return !mixture.person.empty();
   for (std::size_t i = 0; i < mixture.interests.size(); ++i) {
     if (mixture.shares.is_active[i] && mixture.component_filters[i] < 0) return false;
   }
@@ -77,7 +78,7 @@ Result<Mixture> make_mixture(const InterestsRequest& request, std::size_t limit,
                              const SlotSet& excluded, const Searcher& searcher) {
   Mixture mixture;
   TESSERA_ASSIGN_OR_RETURN(mixture.interests, make_components(request, searcher.metric()));
-  const bool is_given = request.history.empty();
+  const bool is_given = !request.components.empty();
   TESSERA_RETURN_IF_ERROR(
       check_vector(mixture.interests.front().vector, searcher.dim(),
                    is_given ? "query.interests.components" : "query.interests.history"));
@@ -87,12 +88,15 @@ Result<Mixture> make_mixture(const InterestsRequest& request, std::size_t limit,
   for (std::size_t i = 0; i < request.components.size(); ++i) {
     mixture.component_filters[i] = request.components[i].component_filter;
   }
-  mixture.shares = active_shares(weights, limit, request.min_quota, request.allocation);
+  // A limit of 0 asks what the person is: everything.
+  const std::uint32_t min_quota = limit == 0 ? 0 : request.min_quota;
+  mixture.shares = active_shares(weights, limit, min_quota, request.allocation);
   apply_shares(mixture, is_given);
   const auto quotas = split_quota(mixture.shares, limit, request.allocation, request.seed);
   for (std::size_t i = 0; i < quotas.size(); ++i) mixture.interests[i].quota = quotas[i];
   mixture.person = person_vector(request, searcher.metric());
   mixture.merge = request.merge;
+  mixture.is_within_clusters = request.scope == Scope::kCluster;
   mixture.excluded = excluded;
   if (request.exclude_history) {
     for (const HistoryItem& item : request.history) {
@@ -109,6 +113,7 @@ Result<std::vector<InterestHit>> retrieve_round(Mixture& mixture,
   for (std::size_t i = 0; i < mixture.interests.size(); ++i) {
     lanes.push_back({mixture.interests[i].vector, mixture.shares.share[i],
                      mixture.component_filters[i], quotas[i], mixture.shares.is_active[i]});
+    if (mixture.is_within_clusters) lanes.back().cluster = mixture.interests[i].cluster;
   }
   const std::size_t limit = std::accumulate(quotas.begin(), quotas.end(), std::size_t{0});
   Fanout fanout(std::move(lanes), mixture.excluded, searcher);

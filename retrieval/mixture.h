@@ -10,6 +10,7 @@ struct Mixture {
   std::vector<InterestReport> interests;  ///< With quotas; `returned` counts what was given out.
   std::vector<int> component_filters;     ///< One per interest.
   Shares shares;                          ///< One per interest.
+  bool is_within_clusters = false;        ///< Every interest looks in its cluster only.
   std::vector<float> person;              ///< For the last resort; may be empty.
   SlotSet excluded;                       ///< With the history, if the request says so.
   MergeOrder merge = MergeOrder::kInterleave;

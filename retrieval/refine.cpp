@@ -157,6 +157,10 @@ Result<RefineResult> retrieve_refined(const RefineRequest& request, std::size_t 
   const auto* interests = std::get_if<InterestsRequest>(&request.query);
   Mixture mixture;
   if (interests != nullptr) {
+    if (interests->diversity) {
+      return Status(Code::kInvalidArgument,
+                    "query.refine.query.interests.diversity: cannot be used in rounds");
+    }
     TESSERA_ASSIGN_OR_RETURN(mixture, make_mixture(*interests, limit, excluded, searcher));
   } else {
     const auto& vector = std::get<std::vector<float>>(request.query);

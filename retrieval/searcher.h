@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/metric.h"
@@ -27,6 +29,7 @@ struct Search {
   /// Which of the request's per-component filters applies, or -1; the searcher knows them by
   /// number.
   int component_filter = -1;
+  std::optional<std::uint32_t> cluster = std::nullopt;  ///< Only rows of this item cluster.
 };
 
 /// What the methods need of a collection. Answers are complete: fewer than `limit` hits mean that
@@ -40,6 +43,12 @@ class Searcher {
   virtual Result<std::vector<Hit>> search(const Search& search) = 0;
   /// The stored vector of a slot that search() returned (normalised for Cosine).
   virtual Result<std::vector<float>> vector_of(Slot slot) = 0;
+  /// The categories of slots that search() returned, for a request whose diversity goes by them;
+  /// none where a point has none. As many lists as slots.
+  virtual Result<std::vector<std::vector<std::string>>> categories_of(
+      std::span<const Slot> slots) = 0;
+  /// Not ok when the work should stop. For loops between searches.
+  [[nodiscard]] virtual Status check() const = 0;
   /// The total order of search(): whether `a` comes before `b`.
   [[nodiscard]] virtual bool precedes(const Hit& a, const Hit& b) const = 0;
 };

@@ -188,8 +188,11 @@ TEST_CASE("decode clusters: defaults and every setting", "[unit]") {
   CHECK(plain.count == 0);
   CHECK(plain.iterations == 20);
   CHECK_FALSE(plain.sample);
-  const auto full = good(R"({"vector":"v","count":100,"iterations":5,"seed":7,"sample":1000})",
+  CHECK_FALSE(plain.label_field);
+  const auto full = good(R"({"vector":"v","count":100,"iterations":5,"seed":7,"sample":1000,
+                             "labels":{"field":"a.b[]"}})",
                          decode_train_clusters);
+  CHECK(full.label_field->text == "a.b[]");
   CHECK(full.vector == "v");
   CHECK(full.count == 100);
   CHECK(full.iterations == 5);

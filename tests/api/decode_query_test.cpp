@@ -126,6 +126,8 @@ TEST_CASE("decode interests: the defaults and every setting", "[unit]") {
   CHECK(plain.allocation == retrieval::Allocation::kProportional);
   CHECK(plain.merge == retrieval::MergeOrder::kInterleave);
   CHECK(plain.exclude_history);
+  CHECK(plain.scope == retrieval::Scope::kGlobal);
+  CHECK(good_interests(R"("history":[1],"scope":"cluster")").scope == retrieval::Scope::kCluster);
   CHECK_FALSE(plain.half_life_seconds);
   const auto full = good_interests(R"("components":[
       {"vector":[1,0],"weight":0.5,"filter":{"must":{"has_id":[1]}}},{"vector":[0,1]}],
@@ -148,6 +150,77 @@ TEST_CASE("decode interests: the defaults and every setting", "[unit]") {
   CHECK(full.merge == retrieval::MergeOrder::kScore);
   CHECK_FALSE(full.exclude_history);
   CHECK(full.half_life_seconds == 129'600.0);
+}
+
+TEST_CASE("decode interests: a limit of 0 asks for the profile, and is refused elsewhere",
+          "[unit]") {
+  CHECK(good(R"({"query":{"interests":{"history":[1]}},"limit":0})").limit == 0);
+  for (const char* body : {R"({"query":[1],"limit":0})", R"({"limit":0})",
+                           R"({"query":{"refine":{"query":{"interests":{"history":[1]}}}},
+                               "limit":0})"}) {
+    CHECK(decode(body, decode_query).status.message() ==
+          "Validation error in JSON body: [internal.limit: value 0 invalid, must be 1 or larger]");
+  }
+}
+
+TEST_CASE("decode interests: a history clustered by itself, with or without a threshold",
+          "[unit]") {
+  using retrieval::Clustering;
+  CHECK(good_interests(R"("history":[1])").clustering == Clustering::kGlobal);
+  const auto plain = good_interests(R"("history":[1],"clustering":"ward")");
+  CHECK(plain.clustering == Clustering::kWard);
+  CHECK_FALSE(plain.ward_threshold);
+  const auto cut = good_interests(R"("history":[1],"clustering":{"ward":{"threshold":0.5}})");
+  CHECK(cut.clustering == Clustering::kWard);
+  CHECK(cut.ward_threshold == 0.5);
+  CHECK(good_interests(R"("history":[1],"clustering":{"ward":{}})").clustering ==
+        Clustering::kWard);
+  const auto text_of = [](const std::string& clustering) {
+    const std::string body =
+        R"({"query":{"interests":{"history":[1],"clustering":)" + clustering + "}}}";
+    return decode(body, decode_query).status.message();
+  };
+  using Catch::Contains;
+  CHECK_THAT(text_of("\"kmeans\""), Contains("interests.clustering"));
+  CHECK_THAT(text_of("7"), Contains("interests.clustering"));
+  CHECK_THAT(text_of("{}"), Contains("interests.clustering"));
+  CHECK_THAT(text_of(R"({"ward":{"treshold":1}})"), Contains("treshold"));
+  CHECK_THAT(text_of(R"({"ward":{"threshold":-1}})"), Contains("clustering.ward.threshold"));
+}
+
+TEST_CASE("decode interests: diversity by similarity or by category", "[unit]") {
+  const auto mmr = [](const std::string& members) {
+    const auto query = good_interests(R"("history":[1],"diversity":{"mmr":{)" + members + "}}");
+    CHECK_FALSE(query.category_field);
+    return *query.diversity;
+  };
+  CHECK(std::get<retrieval::Mmr>(mmr("").rule).lambda == 0.5);
+  CHECK(std::get<retrieval::Mmr>(mmr(R"("lambda":0.25)").rule).lambda == 0.25);
+  CHECK(std::get<retrieval::Mmr>(mmr(R"("diversity":0.25)").rule).lambda == 0.75);
+  CHECK(mmr("").candidates == 0);
+  CHECK(mmr(R"("candidates":500)").candidates == 500);
+  const auto category = good_interests(
+      R"("history":[1],"diversity":{"category":{"field":"a.b[]","lambda":0.1,"candidates":7}})");
+  CHECK(std::get<retrieval::CategoryPenalty>(category.diversity->rule).lambda == 0.1);
+  CHECK(category.diversity->candidates == 7);
+  CHECK(category.category_field->text == "a.b[]");
+  CHECK_FALSE(good_interests(R"("history":[1],"diversity":null)").diversity);
+  const auto text_of = [](const std::string& diversity) {
+    const std::string body =
+        R"({"query":{"interests":{"history":[1],"diversity":)" + diversity + "}}}";
+    return decode(body, decode_query).status.message();
+  };
+  using Catch::Contains;
+  CHECK_THAT(text_of("{}"), Contains("exactly one of `mmr` and `category`"));
+  CHECK_THAT(text_of(R"({"dpp":{}})"), Contains("dpp"));
+  CHECK_THAT(text_of(R"({"mmr":{"lambda":2}})"), Contains("diversity.mmr.lambda"));
+  CHECK_THAT(text_of(R"({"mmr":{"lambda":1,"diversity":0}})"), Contains("at most one of"));
+  CHECK_THAT(text_of(R"({"mmr":{"candidates":0}})"), Contains("diversity.mmr.candidates"));
+  CHECK_THAT(text_of(R"({"mmr":{"candidates":10001}})"), Contains("diversity.mmr.candidates"));
+  CHECK_THAT(text_of(R"({"category":{"lambda":1}})"), Contains("field"));
+  CHECK_THAT(text_of(R"({"category":{"field":"a"}})"), Contains("lambda"));
+  CHECK_THAT(text_of(R"({"category":{"field":"a[","lambda":1}})"), Contains("category.field"));
+  CHECK_THAT(text_of(R"({"category":{"field":"a","lambda":-1}})"), Contains("category.lambda"));
 }
 
 TEST_CASE("decode interests: half-lives in every unit", "[unit]") {

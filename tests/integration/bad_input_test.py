@@ -84,6 +84,14 @@ class BadInput(DaemonTest):
         query(400, "Not existing vector name error: v", {"query": [1, 2, 3, 4], "using": "v"})
         query(400, "", {"query": [1, 2, 3, 4], "filter": {"mist": []}})
         query(400, "clusters", {"query": {"interests": {"history": [1]}}})
+        query(400, "query.interests.scope", {"query": {"interests": {
+            "components": [{"vector": [1, 2, 3, 4]}], "scope": "cluster"}}})
+        query(400, "query.interests.clustering", {"query": {"interests": {
+            "components": [{"vector": [1, 2, 3, 4]}], "clustering": "ward"}}})
+        query(400, "query.refine.query.interests.diversity", {"query": {"refine": {"query": {
+            "interests": {"components": [{"vector": [1, 2, 3, 4]}], "diversity": {"mmr": {}}}}}}})
+        query(400, "query.interests.diversity.candidates", {"limit": 10001, "query": {"interests": {
+            "components": [{"vector": [1, 2, 3, 4]}], "diversity": {"mmr": {}}}}})
         query(501, "", {"query": {"fusion": "rrf"}, "prefetch": [{"query": [1, 2, 3, 4]}]})
         query(422, "rounds", {"query": {"refine": {"query": [1, 2, 3, 4], "rounds": 0}}})
         query(422, "blend", {"query": {"interests": {"components": [

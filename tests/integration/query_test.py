@@ -195,6 +195,74 @@ class Queries(DaemonTest):
                         self.assertIn(interest["medoid"], history)
                     self.assertEqual(self.client.query("q", body), answer, "not deterministic")
 
+    def test_a_profile_names_the_clusters_labels_and_items_of_a_history(self):
+        self.load("Cosine")
+        job = self.client.call("POST", "/collections/q/clusters",
+                               {"count": 30, "labels": {"field": "group"}})
+        self.client.wait_job(job["job"])
+        clusters = self.client.call("GET", "/collections/q/clusters")
+        self.assertEqual(sum(clusters["sizes"]), ROWS)
+        self.assertEqual(clusters["label_field"], "group")
+        self.assertEqual(len(clusters["labels"]), clusters["count"])
+        history = random.Random(self.seed).sample(range(ROWS), 40)
+        interests = {"history": history, "max_components": 20}
+        answer = self.client.query("q", {"query": {"interests": interests}, "limit": 0})
+        self.assertEqual(answer["points"], [])
+        named = [item for i in answer["interests"] for item in i["items"]]
+        self.assertEqual(len(set(named)), len(named))
+        self.assertLessEqual(set(named), set(history))
+        for interest in answer["interests"]:
+            self.assertEqual(interest["quota"], 0)
+            self.assertEqual(interest["medoid"], interest["items"][0])
+            label = [v["value"] for v in clusters["labels"][interest["cluster"]]]
+            self.assertEqual(interest["label"], label)
+        # What a search inside a cluster returns has that cluster in a profile of its own.
+        body = {"query": {"interests": {**interests, "scope": "cluster"}}, "limit": 50}
+        for hit in self.client.query("q", body)["points"]:
+            alone = self.client.query("q", {"query": {"interests": {"history": [hit["id"]]}},
+                                            "limit": 0})["interests"][0]
+            component = hit["interest"]["component"]
+            self.assertEqual(alone["cluster"], answer["interests"][component]["cluster"])
+            self.assertEqual(hit["interest"]["score"], hit["score"])
+        # A deleted point is in no cluster, and a new one at once.
+        self.client.call("POST", "/collections/q/points/delete?wait=true", {"points": [history[0]]})
+        self.assertEqual(sum(self.client.call("GET", "/collections/q/clusters")["sizes"]), ROWS - 1)
+
+    def test_diversity_chooses_as_its_rules_are_written(self):
+        self.load("Cosine")
+        query = self.vectors[11]
+        interests = {"components": [{"vector": query.tolist()}]}
+        unit = self.vectors / np.linalg.norm(self.vectors, axis=1, keepdims=True)
+        exact = {"params": {"exact": True}}
+        found = self.client.query("q", {"query": {"interests": interests}, "limit": 80, **exact})
+        score = {hit["id"]: hit["score"] for hit in found["points"]}
+
+        def check(diversity, value):
+            body = {"query": {"interests": {**interests, "diversity": diversity}}, "limit": 25}
+            taken = []
+            for hit in self.client.query("q", {**body, **exact})["points"]:
+                best = max(value(i, taken) for i in score if i not in taken)
+                self.assertAlmostEqual(value(hit["id"], taken), best, places=5)
+                taken.append(hit["id"])
+            self.assertEqual(len(taken), 25)
+
+        check({"category": {"field": "group", "lambda": 0.05, "candidates": 80}},
+              lambda i, taken: score[i] - 0.05 * sum(
+                  payload_of(j)["group"] == payload_of(i)["group"] for j in taken))
+        check({"mmr": {"lambda": 0.3, "candidates": 80}},
+              lambda i, taken: score[i] if not taken else
+              0.3 * score[i] - 0.7 * float((unit[taken] @ unit[i]).max()))
+
+    def test_a_history_is_clustered_by_itself_without_trained_clusters(self):
+        self.load("Cosine")
+        body = {"query": {"interests": {"history": list(range(60)), "clustering": "ward"}},
+                "limit": 30}
+        answer = self.client.query("q", body)
+        self.assertEqual(len(answer["points"]), 30)
+        self.assertEqual(len(answer["interests"]), 5)
+        self.assertTrue(all(i["cluster"] is None for i in answer["interests"]))
+        self.assertEqual(self.client.query("q", body), answer)
+
     def test_rounds_are_disjoint_and_one_round_is_a_plain_query(self):
         self.load("Cosine")
         self.client.train_clusters("q", 40)

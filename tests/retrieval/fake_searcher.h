@@ -27,7 +27,8 @@ class FakeSearcher final : public Searcher {
     if (fail_at == search_count++) return Status(Code::kTimeout, "the deadline has passed");
     REQUIRE(search.vector.size() == dim());
     for (const float value : search.vector) REQUIRE(std::isfinite(value));
-    std::vector<Hit> hits = ranking(search.vector, search.component_filter, search.excluded);
+    std::vector<Hit> hits =
+        ranking(search.vector, search.component_filter, search.excluded, search.cluster);
     if (hits.size() > search.limit) hits.resize(search.limit);
     hit_count += hits.size();
     return hits;
@@ -36,6 +37,13 @@ class FakeSearcher final : public Searcher {
     ++vector_count;
     return rows_.at(slot);
   }
+  Result<std::vector<std::vector<std::string>>> categories_of(
+      std::span<const Slot> slots) override {
+    std::vector<std::vector<std::string>> found;
+    for (const Slot slot : slots) found.push_back(categories.at(slot));
+    return found;
+  }
+  [[nodiscard]] Status check() const override { return status; }
   [[nodiscard]] bool precedes(const Hit& a, const Hit& b) const override {
     if (a.score != b.score)
       return higher_is_nearer(metric_) ? a.score > b.score : a.score < b.score;
@@ -44,11 +52,13 @@ class FakeSearcher final : public Searcher {
 
   /// Every row that matches, nearest first.
   [[nodiscard]] std::vector<Hit> ranking(std::span<const float> query, int filter = -1,
-                                         const SlotSet* excluded = nullptr) const {
+                                         const SlotSet* excluded = nullptr,
+                                         std::optional<std::uint32_t> cluster = {}) const {
     std::vector<Hit> hits;
     for (Slot slot = 0; slot < rows_.size(); ++slot) {
       if (excluded != nullptr && excluded->contains(slot)) continue;
       if (matches && !matches(slot)) continue;
+      if (cluster && clusters.at(slot) != *cluster) continue;
       if (filter >= 0 && !filters.at(static_cast<std::size_t>(filter))(slot)) continue;
       hits.push_back({slot, score(query, rows_[slot])});
     }
@@ -57,8 +67,11 @@ class FakeSearcher final : public Searcher {
   }
   [[nodiscard]] const Rows& rows() const { return rows_; }
 
-  std::function<bool(Slot)> matches;               ///< The request's filter; empty: all.
-  std::vector<std::function<bool(Slot)>> filters;  ///< Per-component filters.
+  std::function<bool(Slot)> matches;                 ///< The request's filter; empty: all.
+  std::vector<std::function<bool(Slot)>> filters;    ///< Per-component filters.
+  std::vector<std::uint32_t> clusters;               ///< Of the rows; for searches inside one.
+  std::vector<std::vector<std::string>> categories;  ///< Of the rows.
+  Status status;                                     ///< What check() says.
   std::size_t search_count = 0;
   std::size_t hit_count = 0;
   std::size_t vector_count = 0;

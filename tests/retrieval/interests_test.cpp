@@ -215,6 +215,38 @@ TEST_CASE("components: given ones keep their order, and all of them come") {
   check_near(make_components(request, Metric::kDot).value()[0].vector, {3, 0});
 }
 
+TEST_CASE("components: the items nearest to the centre are named, each once, the newer first") {
+  const auto clusters = axes();
+  auto request = history_request({item({0.8F, 0.6F}, 1), item({1, 0}, 2), item({1, 0}, 3),
+                                  item({1, 0}, 2), item({0, 1}, 4), item({0.6F, 0.8F}, 5)},
+                                 clusters);
+  request.history.push_back({{1, 0}, std::nullopt, 1, std::nullopt});
+  auto components = make_components(request, Metric::kCosine).value();
+  REQUIRE(components.size() == 2);
+  CHECK(components[0].items == std::vector<Slot>{2, 3, 1});
+  CHECK(components[1].items == std::vector<Slot>{5, 4});
+  for (Slot slot = 10; slot < 20; ++slot) request.history.push_back(item({1, 0}, slot));
+  components = make_components(request, Metric::kCosine).value();
+  CHECK(components[0].items == std::vector<Slot>{19, 18, 17, 16, 15});
+  CHECK(components[0].medoid == 19U);
+}
+
+TEST_CASE("components: inside clusters every component has one, that nearest to its vector") {
+  const auto clusters = axes();
+  InterestsRequest request;
+  request.components = {{{-3, 1}, 1, -1}, {{1, 5}, 1, -1}};
+  request.scope = Scope::kCluster;
+  request.clusters = &clusters;
+  auto components = make_components(request, Metric::kCosine).value();
+  CHECK(components[0].cluster == 2U);
+  CHECK(components[1].cluster == 1U);
+  request.components.clear();
+  request.vector = {2, 1};
+  CHECK(make_components(request, Metric::kCosine).value()[0].cluster == 0U);
+  request.clusters = nullptr;
+  CHECK_THAT(error_of(request), Catch::Contains("interests.scope"));
+}
+
 TEST_CASE("components: wrong requests name the field") {
   const auto clusters = axes();
   const auto good = history_request({item({1, 0}, 1), item({0, 1}, 2)}, clusters);
@@ -306,6 +338,83 @@ TEST_CASE("interests: a component below min_quota is left out, a given one with 
   const auto history = history_request({item({1, 0}, 1), item({0, 1}, 2, 99)}, clusters);
   CHECK(retrieve_interests(history, 10, {}, searcher).value().interests.size() == 1);
   CHECK(retrieve_interests(history, 100, {}, searcher).value().interests.size() == 2);
+}
+
+TEST_CASE("interests: a limit of 0 gives the whole profile without a search") {
+  std::mt19937_64 random(4);
+  FakeSearcher searcher(Metric::kCosine, random_rows(random, Metric::kCosine, 10, 2));
+  const auto clusters = axes();
+  auto request =
+      history_request({item({1, 0}, 1, 98), item({0, 1}, 2), item({-1, 0}, 3)}, clusters);
+  for (const auto allocation :
+       {Allocation::kProportional, Allocation::kEqual, Allocation::kSampled}) {
+    request.allocation = allocation;
+    const auto result = retrieve_interests(request, 0, {}, searcher).value();
+    CHECK(result.hits.empty());
+    REQUIRE(result.interests.size() == 3);
+    CHECK(result.interests[0].weight == Approx(0.98));
+    CHECK(result.interests[0].items == std::vector<Slot>{1});
+    for (const auto& interest : result.interests) CHECK(interest.quota == 0);
+  }
+  CHECK(searcher.search_count == 0);
+}
+
+TEST_CASE("interests: inside clusters a component finds the nearest rows of its cluster") {
+  for (unsigned seed = 1; seed <= 200; ++seed) {
+    CAPTURE(seed);
+    std::mt19937_64 random(seed);
+    const Metric metric = metric_by_number(random());
+    FakeSearcher searcher(metric, random_rows(random, metric, 120, 4));
+    index::Clusters clusters{metric, 4, {}};
+    for (const Vector& row : random_rows(random, Metric::kCosine, 6, 4)) {
+      clusters.centroids.insert(clusters.centroids.end(), row.begin(), row.end());
+    }
+    for (const Vector& row : searcher.rows()) {
+      index::assign_clusters(clusters, {row.data(), 1, 4}, &searcher.clusters.emplace_back());
+    }
+    auto request = random_request(random, searcher, clusters);
+    request.scope = Scope::kCluster;
+    request.min_quota = 0;
+    const std::size_t limit = 1 + random() % 60;
+    const auto result = retrieve_interests(request, limit, {}, searcher).value();
+    SlotSet known;
+    for (const auto& entry : request.history) {
+      if (entry.slot && request.exclude_history) known.add(*entry.slot);
+    }
+    const std::size_t all = searcher.ranking(searcher.rows()[0], -1, &known).size();
+    const bool has_person = !request.vector.empty() || !request.history.empty();
+    if (has_person) REQUIRE(result.hits.size() == std::min(limit, all));
+
+    std::map<std::uint32_t, std::vector<Slot>> inside;
+    std::set<std::uint32_t> distinct;
+    for (const InterestReport& interest : result.interests) distinct.insert(*interest.cluster);
+    bool is_outside = false;
+    for (const InterestHit& hit : result.hits) {
+      const auto& interest = result.interests.at(hit.component);
+      // What no cluster has comes at the end.
+      if (searcher.clusters[hit.hit.slot] != *interest.cluster) is_outside = true;
+      if (is_outside) continue;
+      inside[hit.component].push_back(hit.hit.slot);
+    }
+    if (is_outside) {
+      std::size_t in_clusters = 0;
+      for (const auto& [component, slots] : inside) in_clusters += slots.size();
+      std::size_t expected = 0;
+      for (const std::uint32_t cluster : distinct) {
+        expected += searcher.ranking(searcher.rows()[0], -1, &known, cluster).size();
+      }
+      REQUIRE(in_clusters >= expected);
+    }
+    // Given components may share a cluster and then compete for its rows.
+    if (distinct.size() < result.interests.size()) continue;
+    for (const auto& [component, slots] : inside) {
+      const auto& interest = result.interests[component];
+      auto nearest = searcher.ranking(interest.vector, -1, &known, interest.cluster);
+      REQUIRE(slots.size() >= std::min(nearest.size(), interest.quota));
+      nearest.resize(std::min(nearest.size(), slots.size()));
+      REQUIRE(slots == slots_of(nearest));
+    }
+  }
 }
 
 TEST_CASE("interests: when all filters run out the person's vector fills the rest at the end") {

@@ -1,0 +1,151 @@
+#include "retrieval/diversity.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <unordered_map>
+
+#include "index/kernels.h"
+
+namespace tessera::retrieval {
+namespace {
+
+constexpr std::size_t kCandidatesPerHit = 4;
+
+Status invalid(const char* member, const std::string& why) {
+  return {Code::kInvalidArgument, std::string("query.interests.diversity.") + member + ": " + why};
+}
+
+double similarity(Metric metric, float score) {
+  return higher_is_nearer(metric) ? double{score} : -double{score};
+}
+
+/// Takes `limit` candidates one by one, each time the best by `value_of(candidate)`, of equals the
+/// first; `taken(candidate)` changes the values of the rest.
+template <class ValueOf, class Taken>
+Result<std::vector<std::size_t>> choose(std::size_t count, std::size_t limit, Searcher& searcher,
+                                        const ValueOf& value_of, const Taken& taken) {
+  std::vector<std::size_t> left(count);
+  for (std::size_t i = 0; i < count; ++i) left[i] = i;
+  std::vector<std::size_t> chosen;
+  chosen.reserve(std::min(limit, count));
+  while (chosen.size() < limit && !left.empty()) {
+    TESSERA_RETURN_IF_ERROR(searcher.check());
+    std::size_t best = 0;
+    double greatest = -std::numeric_limits<double>::infinity();
+    for (std::size_t i = 0; i < left.size(); ++i) {
+      const double value = value_of(left[i]);
+      if (!(value > greatest)) continue;
+      greatest = value;
+      best = i;
+    }
+    chosen.push_back(left[best]);
+    left.erase(left.begin() + static_cast<std::ptrdiff_t>(best));
+    if (chosen.size() < limit) taken(chosen.back(), left);
+  }
+  return chosen;
+}
+
+/// Carbonell and Goldstein (1998).
+Result<std::vector<std::size_t>> by_marginal_relevance(const Mmr& rule,
+                                                       const std::vector<InterestHit>& candidates,
+                                                       std::size_t limit, Searcher& searcher) {
+  const Metric metric = searcher.metric();
+  const std::size_t dim = searcher.dim();
+  std::vector<float> vectors;
+  vectors.reserve(candidates.size() * dim);
+  for (const InterestHit& candidate : candidates) {
+    TESSERA_ASSIGN_OR_RETURN(const auto vector, searcher.vector_of(candidate.hit.slot));
+    vectors.insert(vectors.end(), vector.begin(), vector.end());
+  }
+  // The first is the most similar one, whatever lambda: there is nothing to be unlike yet.
+  std::vector<double> redundancy(candidates.size(), -std::numeric_limits<double>::infinity());
+  bool is_first = true;
+  const auto value_of = [&](std::size_t i) {
+    const double relevance = similarity(metric, candidates[i].hit.score);
+    if (is_first) return relevance;
+    return rule.lambda * relevance - (1 - rule.lambda) * redundancy[i];
+  };
+  const auto taken = [&](std::size_t chosen, const std::vector<std::size_t>& left) {
+    is_first = false;
+    for (const std::size_t i : left) {
+      const float apart =
+          index::distance(metric, vectors.data() + chosen * dim, vectors.data() + i * dim, dim);
+      redundancy[i] = std::max(redundancy[i], similarity(metric, index::score_of(metric, apart)));
+    }
+  };
+  return choose(candidates.size(), limit, searcher, value_of, taken);
+}
+
+/// Cen et al., "Controllable Multi-Interest Framework for Recommendation" (ComiRec, KDD 2020), as
+/// its greedy inference goes.
+Result<std::vector<std::size_t>> by_category(const CategoryPenalty& rule,
+                                             const std::vector<InterestHit>& candidates,
+                                             std::size_t limit, Searcher& searcher) {
+  std::vector<Slot> slots;
+  slots.reserve(candidates.size());
+  for (const InterestHit& candidate : candidates) slots.push_back(candidate.hit.slot);
+  TESSERA_ASSIGN_OR_RETURN(const auto categories, searcher.categories_of(slots));
+  if (categories.size() != slots.size()) {
+    return Status(Code::kInternal, "the searcher gave another number of categories than of slots");
+  }
+  std::unordered_map<std::string, std::size_t> taken_counts;
+  const auto value_of = [&](std::size_t i) {
+    std::size_t most = 0;
+    for (const std::string& category : categories[i]) {
+      const auto found = taken_counts.find(category);
+      if (found != taken_counts.end()) most = std::max(most, found->second);
+    }
+    return similarity(searcher.metric(), candidates[i].hit.score) -
+           rule.lambda * static_cast<double>(most);
+  };
+  const auto taken = [&](std::size_t chosen, const std::vector<std::size_t>&) {
+    for (const std::string& category : categories[chosen]) ++taken_counts[category];
+  };
+  return choose(candidates.size(), limit, searcher, value_of, taken);
+}
+
+}  // namespace
+
+Status check_diversity(const Diversity& diversity, std::size_t limit) {
+  if (const auto* mmr = std::get_if<Mmr>(&diversity.rule)) {
+    if (!(mmr->lambda >= 0 && mmr->lambda <= 1))
+      return invalid("mmr.lambda", "must be from 0 to 1");
+  } else {
+    const double lambda = std::get<CategoryPenalty>(diversity.rule).lambda;
+    if (!(lambda >= 0) || !std::isfinite(lambda)) {
+      return invalid("category.lambda", "must be 0 or larger");
+    }
+  }
+  if (std::max(limit, diversity.candidates) > kDiversityCandidatesMax) {
+    return invalid("candidates", "limit and candidates must be " +
+                                     std::to_string(kDiversityCandidatesMax) + " or smaller");
+  }
+  return {};
+}
+
+std::size_t candidate_count(const Diversity& diversity, std::size_t limit) {
+  if (diversity.candidates > 0) return std::max(limit, diversity.candidates);
+  return std::max(limit, std::min(kDiversityCandidatesMax, limit * kCandidatesPerHit));
+}
+
+Result<std::vector<InterestHit>> diversified(const Diversity& diversity,
+                                             std::vector<InterestHit> candidates, std::size_t limit,
+                                             Searcher& searcher) {
+  std::sort(candidates.begin(), candidates.end(), [&](const InterestHit& a, const InterestHit& b) {
+    return searcher.precedes(a.hit, b.hit);
+  });
+  std::vector<std::size_t> chosen;
+  if (const auto* mmr = std::get_if<Mmr>(&diversity.rule)) {
+    TESSERA_ASSIGN_OR_RETURN(chosen, by_marginal_relevance(*mmr, candidates, limit, searcher));
+  } else {
+    const auto& category = std::get<CategoryPenalty>(diversity.rule);
+    TESSERA_ASSIGN_OR_RETURN(chosen, by_category(category, candidates, limit, searcher));
+  }
+  std::vector<InterestHit> hits;
+  hits.reserve(chosen.size());
+  for (const std::size_t i : chosen) hits.push_back(candidates[i]);
+  return hits;
+}
+
+}  // namespace tessera::retrieval

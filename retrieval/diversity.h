@@ -1,0 +1,23 @@
+#pragma once
+
+#include <vector>
+
+#include "retrieval/interests.h"
+#include "retrieval/searcher.h"
+
+namespace tessera::retrieval {
+
+/// kInvalidArgument naming the member of query.interests.diversity.
+Status check_diversity(const Diversity& diversity, std::size_t limit);
+
+/// How many hits are looked for to choose `limit` from.
+std::size_t candidate_count(const Diversity& diversity, std::size_t limit);
+
+/// The chosen hits in the order of choice, `limit` of them or all. Similarity is the score, for
+/// Euclid and Manhattan the negative one; equally good candidates are taken in the searcher's
+/// order. Cost: limit x candidates, times the dimension for maximal marginal relevance.
+Result<std::vector<InterestHit>> diversified(const Diversity& diversity,
+                                             std::vector<InterestHit> candidates, std::size_t limit,
+                                             Searcher& searcher);
+
+}  // namespace tessera::retrieval

@@ -1,0 +1,201 @@
+#include "retrieval/diversity.h"
+
+#include <map>
+
+#include <catch2/catch.hpp>
+
+#include "fake_searcher.h"
+#include "index/kernels.h"
+#include "retrieval/refine.h"
+
+using namespace tessera;
+using namespace tessera::retrieval;
+using namespace tessera::retrieval::testing;
+using Vector = std::vector<float>;
+
+namespace {
+
+double similarity(Metric metric, float score) {
+  return higher_is_nearer(metric) ? double{score} : -double{score};
+}
+
+double similarity(Metric metric, const Vector& a, const Vector& b) {
+  return similarity(metric,
+                    index::score_of(metric, index::distance(metric, a.data(), b.data(), a.size())));
+}
+
+/// The rule as it is written, with everything computed anew for every choice.
+std::vector<Slot> naive_choice(const Diversity& diversity, std::vector<InterestHit> candidates,
+                               std::size_t limit, const FakeSearcher& searcher) {
+  std::sort(candidates.begin(), candidates.end(),
+            [&](const auto& a, const auto& b) { return searcher.precedes(a.hit, b.hit); });
+  const Metric metric = searcher.metric();
+  std::vector<Slot> chosen;
+  while (chosen.size() < limit && chosen.size() < candidates.size()) {
+    std::optional<Slot> best;
+    double greatest = 0;
+    for (const InterestHit& candidate : candidates) {
+      const Slot slot = candidate.hit.slot;
+      if (std::find(chosen.begin(), chosen.end(), slot) != chosen.end()) continue;
+      double value = similarity(metric, candidate.hit.score);
+      if (const auto* mmr = std::get_if<Mmr>(&diversity.rule)) {
+        if (!chosen.empty()) {
+          double nearest = similarity(metric, searcher.rows()[slot], searcher.rows()[chosen[0]]);
+          for (const Slot other : chosen) {
+            nearest = std::max(nearest,
+                               similarity(metric, searcher.rows()[slot], searcher.rows()[other]));
+          }
+          value = mmr->lambda * value - (1 - mmr->lambda) * nearest;
+        }
+      } else {
+        std::size_t most = 0;
+        for (const std::string& category : searcher.categories[slot]) {
+          std::size_t count = 0;
+          for (const Slot other : chosen) {
+            const auto& theirs = searcher.categories[other];
+            count += std::find(theirs.begin(), theirs.end(), category) != theirs.end();
+          }
+          most = std::max(most, count);
+        }
+        value -= std::get<CategoryPenalty>(diversity.rule).lambda * static_cast<double>(most);
+      }
+      if (best && !(value > greatest)) continue;
+      best = slot;
+      greatest = value;
+    }
+    chosen.push_back(*best);
+  }
+  return chosen;
+}
+
+InterestsRequest two_interests(const FakeSearcher& searcher) {
+  InterestsRequest request;
+  request.components = {{searcher.rows()[1], 2, -1}, {searcher.rows()[2], 1, -1}};
+  return request;
+}
+
+double mean_similarity(const std::vector<InterestHit>& hits, const FakeSearcher& searcher) {
+  double sum = 0;
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < hits.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j, ++count) {
+      sum += similarity(searcher.metric(), searcher.rows()[hits[i].hit.slot],
+                        searcher.rows()[hits[j].hit.slot]);
+    }
+  }
+  return sum / static_cast<double>(count);
+}
+
+}  // namespace
+
+TEST_CASE("diversity: chooses as the rules are written") {
+  for (unsigned seed = 1; seed <= 200; ++seed) {
+    CAPTURE(seed);
+    std::mt19937_64 random(seed);
+    const Metric metric = metric_by_number(random());
+    FakeSearcher searcher(metric, random_rows(random, metric, 60, 4));
+    for (std::size_t i = 0; i < 60; ++i) {
+      auto& categories = searcher.categories.emplace_back();
+      for (std::size_t n = random() % 3; n > 0; --n) {
+        categories.push_back("c" + std::to_string(random() % 4));
+      }
+      std::sort(categories.begin(), categories.end());
+      categories.erase(std::unique(categories.begin(), categories.end()), categories.end());
+    }
+    std::vector<InterestHit> candidates;
+    for (const Hit& hit : searcher.ranking(searcher.rows()[0])) {
+      if (candidates.size() < 40) candidates.push_back({hit, 0, 0});
+    }
+    std::shuffle(candidates.begin(), candidates.end(), random);
+    Diversity diversity;
+    if (random() % 2 == 0) {
+      diversity.rule = Mmr{0.25 * static_cast<double>(random() % 5)};
+    } else {
+      diversity.rule = CategoryPenalty{0.05 * static_cast<double>(random() % 8)};
+    }
+    const std::size_t limit = 1 + random() % 50;
+    const auto chosen = diversified(diversity, candidates, limit, searcher).value();
+    REQUIRE(slots_of(chosen) == naive_choice(diversity, candidates, limit, searcher));
+  }
+}
+
+TEST_CASE("diversity: an answer is chosen from more hits than it holds") {
+  std::mt19937_64 random(7);
+  FakeSearcher searcher(Metric::kCosine, random_rows(random, Metric::kCosine, 400, 4));
+  auto request = two_interests(searcher);
+  const auto plain = retrieve_interests(request, 30, {}, searcher).value();
+  request.diversity = Diversity{Mmr{0.3}, 0};
+  const auto result = retrieve_interests(request, 30, {}, searcher).value();
+  REQUIRE(result.hits.size() == 30);
+  CHECK(mean_similarity(result.hits, searcher) < mean_similarity(plain.hits, searcher));
+  std::map<std::uint32_t, std::size_t> counts;
+  std::set<Slot> seen;
+  for (const InterestHit& hit : result.hits) {
+    CHECK(seen.insert(hit.hit.slot).second);
+    ++counts[hit.component];
+    // The rank is that among the component's candidates, four times the answer in all.
+    CHECK(hit.rank < 120);
+  }
+  for (const InterestReport& interest : result.interests) {
+    CHECK(interest.quota == plain.interests[interest.component].quota);
+    CHECK(interest.returned == counts[interest.component]);
+  }
+  // Relevance alone: the nearest of all, by score.
+  request.diversity = Diversity{Mmr{1.0}, 60};
+  const auto nearest = retrieve_interests(request, 30, {}, searcher).value();
+  for (std::size_t i = 1; i < nearest.hits.size(); ++i) {
+    CHECK(searcher.precedes(nearest.hits[i - 1].hit, nearest.hits[i].hit));
+  }
+  CHECK(slots_of(retrieve_interests(request, 30, {}, searcher).value().hits) ==
+        slots_of(nearest.hits));
+}
+
+TEST_CASE("diversity: the penalty spreads an answer over categories") {
+  std::mt19937_64 random(8);
+  FakeSearcher searcher(Metric::kDot, random_rows(random, Metric::kDot, 200, 3));
+  for (std::size_t i = 0; i < 200; ++i) {
+    searcher.categories.push_back(i % 10 == 0 ? std::vector<std::string>{}
+                                              : std::vector<std::string>{i % 10 < 8 ? "a" : "b"});
+  }
+  auto request = two_interests(searcher);
+  const auto count_of_a = [&](double lambda) {
+    request.diversity = Diversity{CategoryPenalty{lambda}, 100};
+    std::size_t count = 0;
+    for (const auto& hit : retrieve_interests(request, 20, {}, searcher).value().hits) {
+      const auto& categories = searcher.categories[hit.hit.slot];
+      count += !categories.empty() && categories.front() == "a";
+    }
+    return count;
+  };
+  const std::size_t without = count_of_a(0);
+  CHECK(count_of_a(1000) <= 10);
+  CHECK(count_of_a(1000) < without);
+}
+
+TEST_CASE("diversity: wrong requests name the field, and a stop is obeyed") {
+  using Catch::Contains;
+  std::mt19937_64 random(9);
+  FakeSearcher searcher(Metric::kCosine, random_rows(random, Metric::kCosine, 50, 3));
+  auto request = two_interests(searcher);
+  const auto error_of = [&](const Diversity& diversity, std::size_t limit = 10) {
+    request.diversity = diversity;
+    const auto result = retrieve_interests(request, limit, {}, searcher);
+    REQUIRE(result.has_error());
+    CHECK(result.error().code() == Code::kInvalidArgument);
+    return result.error().message();
+  };
+  CHECK_THAT(error_of({Mmr{1.5}, 0}), Contains("diversity.mmr.lambda"));
+  CHECK_THAT(error_of({Mmr{std::nan("")}, 0}), Contains("diversity.mmr.lambda"));
+  CHECK_THAT(error_of({CategoryPenalty{-1}, 0}), Contains("diversity.category.lambda"));
+  CHECK_THAT(error_of({CategoryPenalty{INFINITY}, 0}), Contains("diversity.category.lambda"));
+  CHECK_THAT(error_of({Mmr{}, kDiversityCandidatesMax + 1}), Contains("diversity.candidates"));
+  CHECK_THAT(error_of({Mmr{}, 0}, kDiversityCandidatesMax + 1), Contains("diversity.candidates"));
+  request.diversity = Diversity{};
+  const RefineRequest rounds{request, {}, 2, Explore{}};
+  const auto refined = retrieve_refined(rounds, 10, {}, searcher);
+  REQUIRE(refined.has_error());
+  CHECK_THAT(refined.error().message(), Contains("interests.diversity"));
+  searcher.status = Status(Code::kTimeout, "the deadline has passed");
+  CHECK(retrieve_interests(request, 10, {}, searcher).error().code() == Code::kTimeout);
+  CHECK(retrieve_interests(request, 0, {}, searcher).has_value());
+}
