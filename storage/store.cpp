@@ -249,6 +249,24 @@ class RocksStore final : public Store {
     });
   }
 
+  [[nodiscard]] Result<std::vector<std::optional<EventPosition>>> event_blocks(
+      CollectionNumber collection, std::uint32_t slot) const override {
+    using Begins = std::vector<std::optional<EventPosition>>;
+    return guarded_call("store.event_blocks", [&]() -> Result<Begins> {
+      Begins begins;
+      const std::string prefix = encoding::event_key(collection, slot, std::nullopt);
+      const Status status = scan({Family::kEvents, prefix, encoding::prefix_end(prefix)},
+                                 [&](std::string_view key, std::string_view) -> Result<bool> {
+                                   const auto decoded = encoding::decode_event_key(key);
+                                   if (!decoded) return damaged_events(key);
+                                   begins.push_back(decoded->begin);
+                                   return true;
+                                 });
+      if (!status.ok()) return status;
+      return begins;
+    });
+  }
+
   Status visit_events(CollectionNumber collection, std::optional<std::uint32_t> slot,
                       const EventVisitor& visitor) const override {
     return guarded_call("store.visit_events", [&]() -> Status {

@@ -142,6 +142,9 @@ class Store {
   /// The block of a slot where an event of this position belongs; nullopt while it has none before.
   [[nodiscard]] virtual Result<std::optional<EventPlace>> find_events(
       CollectionNumber collection, std::uint32_t slot, const EventPosition& position) const = 0;
+  /// Where the blocks of a slot begin, ascending, whatever is in them.
+  [[nodiscard]] virtual Result<std::vector<std::optional<EventPosition>>> event_blocks(
+      CollectionNumber collection, std::uint32_t slot) const = 0;
   /// Blocks of events in the order of slots, then of time; of one slot, or of all.
   using EventVisitor = std::function<bool(std::uint32_t slot, EventBlock&& block)>;
   virtual Status visit_events(CollectionNumber collection, std::optional<std::uint32_t> slot,

@@ -108,6 +108,7 @@ inline void require_events(const Store& store, const Model& model, CollectionNum
       REQUIRE(visited == slot);
       return ++count > 0;
     }));
+    REQUIRE(store.event_blocks(collection, slot)->size() == count);
     REQUIRE(count == static_cast<std::size_t>(std::count_if(
                          expected.begin(), expected.end(),
                          [&](const auto& e) { return std::get<1>(e.first) == slot; })));
