@@ -142,7 +142,8 @@ class Users(DaemonTest):
         self.client.call("POST", "/collections/c/users/delete?wait=true",
                          {"ids": ["user 4", "user 5", "nobody"]})
         for round_ in range(2):
-            self.assertEqual(self.client.call("POST", "/collections/c/users/count", {})["count"], 27)
+            count = self.client.call("POST", "/collections/c/users/count", {})["count"]
+            self.assertEqual(count, 27)
             for i in (3, 4, 5):
                 self.assertFails(404, f"No user with id user {i} found", "GET",
                                  path_of(f"user {i}"))
