@@ -20,9 +20,14 @@ namespace tessera::api {
 inline constexpr std::size_t kHistoryCountMax = 10'000;
 inline constexpr std::size_t kComponentCountMax = 256;
 inline constexpr std::uint64_t kRoundsMax = 100;
+/// Of one request.
+inline constexpr std::size_t kUserCountMax = 1'000'000;
+inline constexpr std::size_t kEventCountMax = 1'000'000;
 
 // ---- values -------------------------------------------------------------------------------------
 
+/// Refuses a list that is too long before it is decoded.
+bool is_within(const Value& list, std::size_t max);
 std::optional<PointId> decode_point_id(const Value& value);
 std::vector<PointId> decode_point_ids(const Value& value);
 /// A dense vector that is not empty.
@@ -80,6 +85,17 @@ engine::RetrieveRequest decode_retrieve(const Value& body);
 engine::ScrollRequest decode_scroll(const Value& body);
 engine::CountRequest decode_count(const Value& body);
 
+// ---- users --------------------------------------------------------------------------------------
+
+/// What is no user id breaks a limit, unless it is no text and no integer at all.
+std::optional<engine::UserId> decode_user_id(const Value& value);
+engine::PutUsers decode_put_users(const Value& body);
+engine::AppendEvents decode_append_events(const Value& body);
+std::vector<engine::EventInput> decode_events_of_user(const Value& body);
+std::vector<engine::UserId> decode_delete_users(const Value& body);
+engine::ScrollUsersRequest decode_scroll_users(const Value& body);
+engine::CountRequest decode_count_users(const Value& body);
+
 // ---- queries ------------------------------------------------------------------------------------
 
 engine::QueryRequest decode_query(const Value& body);
@@ -92,5 +108,6 @@ engine::VectorInput decode_vector_input(const Value& value);
 engine::InterestsQuery decode_interests(const Value& value);
 engine::RefineQuery decode_refine(const Value& value);
 std::vector<engine::HistoryInput> decode_history(const Value& value);
+std::optional<engine::SmoothingInput> decode_smoothing(const Value& value);
 
 }  // namespace tessera::api

@@ -16,15 +16,6 @@ namespace {
 
 constexpr double kMicrosecondsPerSecond = 1e6;
 
-/// Refuses a list that is too long before it is decoded.
-bool is_within(const Value& list, std::size_t max) {
-  const std::size_t count = list.element_count();
-  if (count <= max) return true;
-  list.report_validation("length " + std::to_string(count) + " invalid, must be " +
-                         std::to_string(max) + " or smaller");
-  return false;
-}
-
 /// A number of seconds, or digits with one of the units s, m, h, d.
 std::optional<double> decode_half_life(const Value& value) {
   if (value.is_number()) return value.number_above(0);
@@ -281,12 +272,13 @@ InterestsQuery decode_interests(const Value& value) {
   object.refuse_unknown({"user", "history", "components", "vector", "max_components", "min_quota",
                          "clustering", "represent", "half_life", "smoothing", "blend", "blend_with",
                          "allocation", "seed", "scope", "merge", "diversity", "exclude_history"});
-  object.not_yet("user", "a stored user");
-  object.not_yet("smoothing", "smoothing over stored users");
+  const auto user = object.given("user");
   const auto history = object.given("history");
   const auto components = object.given("components");
-  if (!object.given("user") && history.has_value() == components.has_value()) {
+  if (int{user.has_value()} + int{history.has_value()} + int{components.has_value()} != 1) {
     value.report_format("expected exactly one of `user`, `history`, `components`");
+  } else if (user) {
+    query.user = decode_user_id(*user);
   } else if (history) {
     query.history = decode_history(*history);
     if (history->is(Value::Kind::kArray) && history->element_count() == 0) {
@@ -311,6 +303,10 @@ InterestsQuery decode_interests(const Value& value) {
   decode_choices(object, query);
   if (const auto half_life = object.given("half_life")) {
     query.half_life_seconds = decode_half_life(*half_life);
+  }
+  if (const auto smoothing = object.given("smoothing")) {
+    query.smoothing = decode_smoothing(*smoothing);
+    if (components) smoothing->report_format("does not go together with `components`");
   }
   if (const auto blend = object.given("blend")) query.blend = blend->number_in(0, 1).value_or(0);
   if (const auto seed = object.given("seed")) query.seed = seed->unsigned_integer().value_or(0);

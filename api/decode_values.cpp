@@ -9,6 +9,14 @@ using engine::PayloadPath;
 using engine::PayloadSelector;
 using engine::VectorSelector;
 
+bool is_within(const Value& list, std::size_t max) {
+  const std::size_t count = list.element_count();
+  if (count <= max) return true;
+  list.report_validation("length " + std::to_string(count) + " invalid, must be " +
+                         std::to_string(max) + " or smaller");
+  return false;
+}
+
 std::optional<PointId> decode_point_id(const Value& value) {
   std::optional<PointId> id;
   if (value.is_unsigned_integer()) {

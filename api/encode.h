@@ -5,6 +5,7 @@
 #include "api/json_writer.h"
 #include "engine/collection_config.h"
 #include "engine/requests.h"
+#include "engine/user_requests.h"
 
 namespace tessera::api {
 
@@ -19,6 +20,8 @@ struct Shown {
 Shown shown_of(const engine::PayloadSelector& payload, const engine::VectorSelector& vector);
 
 void encode_point_id(JsonWriter& json, const PointId& id);
+/// The unnamed vector alone is a bare list, anything else a map.
+void encode_vectors(JsonWriter& json, const engine::NamedVectors& vectors);
 void encode_record(JsonWriter& json, const engine::Record& record, Shown shown);
 void encode_records(JsonWriter& json, const std::vector<engine::Record>& records, Shown shown);
 void encode_scored_points(JsonWriter& json, const std::vector<engine::ScoredPoint>& points,
@@ -26,6 +29,14 @@ void encode_scored_points(JsonWriter& json, const std::vector<engine::ScoredPoin
 /// {points, interests?, rounds?, plan?}
 void encode_query_result(JsonWriter& json, const engine::QueryResult& result, Shown shown);
 void encode_write_result(JsonWriter& json, const engine::WriteResult& result);
+
+void encode_user_id(JsonWriter& json, const engine::UserId& id);
+/// {id, vector?, events, interests}
+void encode_user(JsonWriter& json, const engine::UserInfo& user);
+/// {events, count}
+void encode_events(JsonWriter& json, const engine::UserEventsPage& page);
+/// {users, next_page_offset}
+void encode_user_page(JsonWriter& json, const engine::UserPage& page);
 
 void encode_collection_info(JsonWriter& json, const engine::CollectionInfo& info);
 void encode_clusters(JsonWriter& json, const engine::ClustersInfo& clusters);

@@ -16,16 +16,15 @@ void encode_point_id(JsonWriter& json, const PointId& id) {
 
 namespace {
 
-using NamedVectors = std::vector<std::pair<std::string, std::vector<float>>>;
-
 void encode_floats(JsonWriter& json, const std::vector<float>& numbers) {
   json.begin_array();
   for (const float number : numbers) json.value(number);
   json.end_array();
 }
 
-/// The unnamed vector alone is a bare list, anything else a map.
-void encode_vectors(JsonWriter& json, const NamedVectors& vectors) {
+}  // namespace
+
+void encode_vectors(JsonWriter& json, const engine::NamedVectors& vectors) {
   if (vectors.size() == 1 && vectors.front().first.empty()) {
     encode_floats(json, vectors.front().second);
     return;
@@ -37,6 +36,8 @@ void encode_vectors(JsonWriter& json, const NamedVectors& vectors) {
   }
   json.end_object();
 }
+
+namespace {
 
 void encode_parts(JsonWriter& json, const engine::Record& record, Shown shown) {
   if (shown.payload) {

@@ -136,6 +136,16 @@ Status retrieve_points(Call& call, JsonWriter& json);
 Status get_point(Call& call, JsonWriter& json);
 Status scroll_points(Call& call, JsonWriter& json);
 Status count_points(Call& call, JsonWriter& json);
+// Users.
+Status put_users(Call& call, JsonWriter& json);
+Status append_events(Call& call, JsonWriter& json);
+Status append_events_of_user(Call& call, JsonWriter& json);
+Status delete_user(Call& call, JsonWriter& json);
+Status delete_users(Call& call, JsonWriter& json);
+Status get_user(Call& call, JsonWriter& json);
+Status get_user_events(Call& call, JsonWriter& json);
+Status scroll_users(Call& call, JsonWriter& json);
+Status count_users(Call& call, JsonWriter& json);
 // Search.
 Status query_points(Call& call, JsonWriter& json);
 Status query_batch(Call& call, JsonWriter& json);

@@ -60,7 +60,9 @@ void write_path_parameters(JsonWriter& json, std::string_view pattern) {
     if (begin == std::string_view::npos) return;
     const std::size_t end = pattern.find('}', begin);
     const std::string_view name = pattern.substr(begin + 1, end - begin - 1);
-    if (name == "id") {
+    if (name == "user_id") {
+      write_parameter(json, name, "path", expand_references("@UserId"), "Percent-encoded");
+    } else if (name == "id") {
       write_parameter(json, name, "path", expand_references("@PointId"), "Id of a point");
     } else if (name == "job_id") {
       write_parameter(json, name, "path", R"({"type":"integer","minimum":0})", "Id of a job");
@@ -69,6 +71,13 @@ void write_path_parameters(JsonWriter& json, std::string_view pattern) {
     }
     pattern.remove_prefix(end + 1);
   }
+}
+
+void write_consistency(JsonWriter& json) {
+  write_parameter(json, "consistency", "query",
+                  R"({"anyOf":[{"type":"integer","minimum":1},)"
+                  R"({"type":"string","enum":["majority","quorum","all"]}]})",
+                  "Accepted; one node has one replica");
 }
 
 void write_query_parameters(JsonWriter& json, ParameterSet set) {
@@ -91,10 +100,21 @@ void write_query_parameters(JsonWriter& json, ParameterSet set) {
       write_timeout();
       return;
     case ParameterSet::kRead:
-      write_parameter(json, "consistency", "query",
-                      R"({"anyOf":[{"type":"integer","minimum":1},)"
-                      R"({"type":"string","enum":["majority","quorum","all"]}]})",
-                      "Accepted; one node has one replica");
+      write_consistency(json);
+      write_timeout();
+      return;
+    case ParameterSet::kUser:
+      write_parameter(json, "vector", "query", R"({"type":"string"})",
+                      "Name of the vector whose item clusters count; absent: the first");
+      write_consistency(json);
+      write_timeout();
+      return;
+    case ParameterSet::kPage:
+      write_parameter(json, "limit", "query", R"({"type":"integer","minimum":1,"default":100})",
+                      "Events at most");
+      write_parameter(json, "offset", "query", R"({"type":"integer","minimum":0,"default":0})",
+                      "Events to pass over");
+      write_consistency(json);
       write_timeout();
       return;
     case ParameterSet::kVector:

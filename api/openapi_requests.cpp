@@ -9,6 +9,9 @@ constexpr NamedSchema kSchemas[] = {
   {"PointId", R"(
     {"anyOf":[{"type":"integer","format":"uint64","minimum":0},{"type":"string",
     "format":"uuid"}]})"},
+  {"UserId", R"(
+    {"anyOf":[{"type":"integer","format":"uint64","minimum":0},{"type":"string","minLength":1,
+    "description":"A UUID, or up to 128 bytes without control characters"}]})"},
   {"DenseVector", R"({"type":"array","minItems":1,"items":{"type":"number","format":"float"}})"},
   {"PointVectors", R"(
     {"description":"The unnamed vector, or vectors by name","anyOf":[@DenseVector,
@@ -179,8 +182,11 @@ constexpr NamedSchema kSchemas[] = {
     "format":"date-time"},{"type":"number","description":"Unix seconds"}]}}}]})"},
   {"History", R"({"type":"array","maxItems":10000,"items":@HistoryItem})"},
   {"Interests", R"(
-    {"description":"One search per interest; exactly one of history and components",
-    "type":"object","additionalProperties":false,"properties":{"history":@History,
+    {"description":"One search per interest; exactly one of user, history and components",
+    "type":"object","additionalProperties":false,"properties":{"user":@UserId,
+    "history":@History,"smoothing":{"type":"object","additionalProperties":false,
+    "properties":{"neighbors":{"type":"integer","minimum":1,"maximum":1000,"default":10},
+    "lambda":{"type":"number","minimum":0,"maximum":1,"default":0.2}}},
     "components":{"type":"array","minItems":1,"maxItems":256,"items":{"type":"object",
     "additionalProperties":false,"required":["vector"],"properties":{"vector":@DenseVector,
     "weight":{"type":"number","exclusiveMinimum":true,"minimum":0,"default":1},
@@ -260,6 +266,35 @@ constexpr NamedSchema kSchemas[] = {
   {"SearchBatch", R"(
     {"type":"object","required":["searches"],"properties":{"searches":{"type":"array",
     "items":@Search}}})"},
+  {"Event", R"(
+    {"description":"That a user engaged with a point, which need not exist","anyOf":[@PointId,
+    {"type":"object","additionalProperties":false,"required":["id"],"properties":{"id":@PointId,
+    "weight":{"type":"number","exclusiveMinimum":true,"minimum":0,"default":1},
+    "at":{"description":"Absent: when it is received","anyOf":[{"type":"string",
+    "format":"date-time"},{"type":"number","description":"Seconds since 1970"}]}}}]})"},
+  {"EventList", R"({"type":"array","maxItems":1000000,"items":@Event})"},
+  {"PutUsers", R"(
+    {"type":"object","additionalProperties":false,"required":["users"],
+    "properties":{"users":{"type":"array","maxItems":1000000,"items":{"type":"object",
+    "additionalProperties":false,"required":["id"],"properties":{"id":@UserId,
+    "vector":@PointVectors,"history":@EventList}}}}})"},
+  {"AppendEvents", R"(
+    {"type":"object","additionalProperties":false,"required":["users"],
+    "properties":{"users":{"type":"array","maxItems":1000000,"items":{"type":"object",
+    "additionalProperties":false,"required":["id","events"],"properties":{"id":@UserId,
+    "events":@EventList}}}}})"},
+  {"EventsOfUser", R"(
+    {"type":"object","additionalProperties":false,"required":["events"],
+    "properties":{"events":@EventList}})"},
+  {"DeleteUsers", R"(
+    {"type":"object","additionalProperties":false,"required":["ids"],
+    "properties":{"ids":{"type":"array","maxItems":1000000,"items":@UserId}}})"},
+  {"ScrollUsers", R"(
+    {"type":"object","additionalProperties":false,"properties":{"limit":{"type":"integer",
+    "minimum":1,"default":10},"offset":@UserId,"with_vector":{"type":"boolean",
+    "default":false}}})"},
+  {"CountUsers", R"(
+    {"type":"object","additionalProperties":false,"properties":{"exact":{"type":"boolean"}}})"},
   {"TrainClusters", R"(
     {"type":"object","additionalProperties":false,"properties":{"vector":{"type":"string",
     "default":""},"count":{"type":"integer","minimum":1,"maximum":1048576},

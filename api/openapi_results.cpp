@@ -76,6 +76,23 @@ constexpr NamedSchema kSchemas[] = {
   {"Count", R"(
     {"type":"object","required":["count"],"properties":{"count":{"type":"integer",
     "minimum":0}}})"},
+  {"User", R"(
+    {"type":"object","required":["id","events","interests"],"properties":{"id":@UserId,
+    "vector":@PointVectors,"events":{"type":"integer","minimum":0,"description":"How many"},
+    "interests":{"type":"array","items":{"type":"object","required":["cluster","weight","count",
+    "medoid","items"],"properties":{"cluster":{"type":"integer"},"weight":{"type":"number"},
+    "count":{"type":"integer"},"medoid":{"allOf":[@PointId],"nullable":true},
+    "items":{"type":"array","maxItems":5,"items":@PointId}}}}}})"},
+  {"EventPage", R"(
+    {"type":"object","required":["events","count"],"properties":{"events":{"type":"array",
+    "items":{"type":"object","required":["id","at","weight"],"properties":{"id":@PointId,
+    "at":{"type":"string","format":"date-time"},"weight":{"type":"number"}}}},
+    "count":{"type":"integer","minimum":0}}})"},
+  {"UserPage", R"(
+    {"type":"object","required":["users","next_page_offset"],"properties":{"users":{"type":"array",
+    "items":{"type":"object","required":["id","events"],"properties":{"id":@UserId,
+    "vector":@PointVectors,"events":{"type":"integer","minimum":0}}}},
+    "next_page_offset":{"allOf":[@UserId],"nullable":true}}})"},
   {"ScoredPoint", R"(
     {"type":"object","required":["id","version","score"],"properties":{"id":@PointId,
     "version":{"type":"integer","minimum":0},"score":{"type":"number"},"payload":@Payload,

@@ -15,6 +15,8 @@ constexpr ParameterSet kWrite = ParameterSet::kWrite;
 constexpr ParameterSet kRead = ParameterSet::kRead;
 constexpr ParameterSet kTimeout = ParameterSet::kTimeout;
 constexpr ParameterSet kVector = ParameterSet::kVector;
+constexpr ParameterSet kUser = ParameterSet::kUser;
+constexpr ParameterSet kPage = ParameterSet::kPage;
 constexpr AnswerForm kPlain = AnswerForm::kPlain;
 constexpr std::string_view kText = "text/plain; charset=utf-8";
 constexpr std::string_view kPrometheusText = "text/plain; version=0.0.4; charset=utf-8";
@@ -81,6 +83,25 @@ constexpr Route kRoutes[] = {
      "Points in the order of their ids", "ScrollPoints", "ScrollPage", kRead},
     {kPost, TESSERA_C "/points/count", count_points, "points", "count_points", "Number of points",
      "CountPoints", "Count", kRead},
+
+    {kPut, TESSERA_C "/users", put_users, "users", "put_users",
+     "Store users or change them: what is not given stays", "PutUsers", "UpdateResult", kWrite},
+    {kPost, TESSERA_C "/users/events", append_events, "users", "append_events",
+     "Add events of several users", "AppendEvents", "UpdateResult", kWrite},
+    {kPost, TESSERA_C "/users/delete", delete_users, "users", "delete_users",
+     "Delete users and all that is stored of them", "DeleteUsers", "UpdateResult", kWrite},
+    {kPost, TESSERA_C "/users/scroll", scroll_users, "users", "scroll_users",
+     "Users in the order of their keys", "ScrollUsers", "UserPage", kRead},
+    {kPost, TESSERA_C "/users/count", count_users, "users", "count_users", "Number of users",
+     "CountUsers", "Count", kRead},
+    {kGet, TESSERA_C "/users/{user_id}", get_user, "users", "get_user",
+     "One user with vector, number of events and interests", "", "User", kUser},
+    {kDelete, TESSERA_C "/users/{user_id}", delete_user, "users", "delete_user",
+     "Delete a user and all that is stored of it", "", "UpdateResult", kWrite},
+    {kGet, TESSERA_C "/users/{user_id}/events", get_user_events, "users", "get_user_events",
+     "Events of a user, the newest first", "", "EventPage", kPage},
+    {kPost, TESSERA_C "/users/{user_id}/events", append_events_of_user, "users",
+     "append_user_events", "Add events of one user", "EventsOfUser", "UpdateResult", kWrite},
 
     {kPost, TESSERA_C "/points/query", query_points, "search", "query_points",
      "Nearest points, interests, or retrieval in rounds", "Query", "QueryResult", kRead},
@@ -158,13 +179,6 @@ constexpr MissingRoute kMissingRoutes[] = {
     {kPost, TESSERA_C "/sessions/{session}/next", "sessions"},
     {kPost, TESSERA_C "/sessions/{session}/reset", "sessions"},
     {kPost, TESSERA_C "/sessions/{session}/undo", "sessions"},
-    {kPut, TESSERA_C "/users", "stored users"},
-    {kPost, TESSERA_C "/users/scroll", "stored users"},
-    {kPost, TESSERA_C "/users/count", "stored users"},
-    {kGet, TESSERA_C "/users/{user}", "stored users"},
-    {kDelete, TESSERA_C "/users/{user}", "stored users"},
-    {kGet, TESSERA_C "/users/{user}/events", "stored users"},
-    {kPost, TESSERA_C "/users/{user}/events", "stored users"},
     {kGet, TESSERA_C "/adapters", "trained adapters"},
     {kGet, TESSERA_C "/adapters/{adapter}", "trained adapters"},
     {kPut, TESSERA_C "/adapters/{adapter}", "trained adapters"},

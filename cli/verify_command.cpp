@@ -20,6 +20,7 @@ Json report_json(const storage::VerifyReport& report) {
           {"collections", report.collection_count},
           {"points", report.point_count},
           {"payloads", report.payload_count},
+          {"events", report.event_count},
           {"vectors", report.row_count},
           {"segment_files", report.segment_file_count},
           {"segment_rows_live", report.live_segment_row_count},

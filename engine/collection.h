@@ -6,6 +6,7 @@
 
 #include "engine/collection_config.h"
 #include "engine/requests.h"
+#include "engine/users.h"
 
 namespace tessera::engine {
 
@@ -36,6 +37,9 @@ class Collection {
                                                     const CancelToken& cancel) const = 0;
   [[nodiscard]] virtual Result<QueryResult> query(const QueryRequest& request,
                                                   const CancelToken& cancel) const = 0;
+
+  /// The people of this collection. Lives as long as it.
+  [[nodiscard]] virtual Users& users() = 0;
 
   /// Bounded by the request: sample * (an approximate and an exact search). kInvalidArgument when
   /// there is no vector to measure with; kCancelled, kTimeout.

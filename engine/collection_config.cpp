@@ -288,6 +288,7 @@ std::string CatalogEntry::encode() const {
                  {"config", encode_document(config)},
                  {"vector_numbers", vector_numbers},
                  {"payload_fields", json::array()}};
+  put(object, "users_of", users_of);
   for (const PayloadField& field : payload_fields) {
     json entry = {{"path", field.path}, {"type", static_cast<unsigned>(field.type)}};
     put(entry, "params", field.params_json);
@@ -312,6 +313,7 @@ Result<CatalogEntry> CatalogEntry::decode(std::string_view text) {
         throw std::runtime_error("vector_numbers names the unknown vector " + name);
       }
     }
+    get(object, "users_of", entry.users_of);
     for (const json& field : object.at("payload_fields")) {
       PayloadField& target = entry.payload_fields.emplace_back();
       target.path = field.at("path").get<std::string>();

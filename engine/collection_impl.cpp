@@ -11,6 +11,7 @@ namespace tessera::engine {
 CollectionImpl::CollectionImpl(CatalogEntry entry, Shared& shared)
     : number_(entry.number),
       name_(entry.name),
+      users_of_(entry.users_of),
       shared_(shared),
       vector_numbers_(entry.vector_numbers),
       commits_([this](std::vector<PendingWrite*>& group) { commit(group); }),
@@ -147,11 +148,13 @@ Status CollectionImpl::load() {
 void CollectionImpl::close_as_deleted() {
   is_deleted_.store(true, std::memory_order_release);
   commits_.close(check_open());
+  if (const auto users = users_.stored()) users->close_as_deleted();
 }
 
 void CollectionImpl::reopen() {
   is_deleted_.store(false, std::memory_order_release);
   commits_.reopen();
+  if (const auto users = users_.stored()) users->reopen();
 }
 
 // ---- configuration ----------------------------------------------------------------------------
@@ -162,6 +165,7 @@ Status CollectionImpl::save_catalog() const {
   entry.number = number_;
   entry.name = name_;
   entry.vector_numbers = vector_numbers_;
+  entry.users_of = users_of_;
   {
     SharedLock lock(config_mutex_);
     entry.config = config_;
@@ -175,6 +179,22 @@ Status CollectionImpl::save_catalog() const {
   storage::Batch batch;
   batch.put_meta(CatalogEntry::key(number_), entry.encode());
   return shared_.store.write(std::move(batch), true);
+}
+
+CatalogEntry CollectionImpl::users_entry() const {
+  CatalogEntry entry;
+  entry.name = name_;
+  entry.vector_numbers = vector_numbers_;
+  SharedLock lock(config_mutex_);
+  for (const auto& [name, vector] : config_.vectors) {
+    VectorConfig& config = entry.config.vectors[name];
+    config.dim = vector.dim;
+    config.metric = vector.metric;
+    config.on_disk = vector.on_disk;
+    // A person is between items, which bytes cannot say.
+    if (vector.type() != ValueType::kUint8) config.value_type = vector.value_type;
+  }
+  return entry;
 }
 
 namespace {

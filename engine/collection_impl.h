@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -18,6 +19,7 @@
 #include "engine/shared.h"
 #include "engine/slot_table.h"
 #include "engine/trained_clusters.h"
+#include "engine/users_impl.h"
 #include "engine/vector_field.h"
 
 namespace tessera::engine {
@@ -34,6 +36,8 @@ struct CatalogEntry {
     std::optional<std::string> params_json;
   };
   std::vector<PayloadField> payload_fields;
+  /// Set in the hidden collection of the users of the collection with this number.
+  std::optional<storage::CollectionNumber> users_of = {};
 
   [[nodiscard]] std::string encode() const;
   /// kCorrupt names the field.
@@ -73,10 +77,14 @@ class CollectionImpl final : public Collection,
   /// Changes that are set in `changes`; in effect for later builds.
   Status update_config(const CollectionConfig& changes);
   [[nodiscard]] storage::CollectionNumber number() const { return number_; }
+  [[nodiscard]] bool is_of_users() const { return users_of_.has_value(); }
   [[nodiscard]] const std::map<std::string, storage::VectorNumber>& vector_numbers() const {
     return vector_numbers_;
   }
   [[nodiscard]] std::uint64_t point_count() const;
+  /// What the hidden collection of its users is made with; number and users_of are still to be set.
+  [[nodiscard]] CatalogEntry users_entry() const;
+  [[nodiscard]] std::optional<std::uint32_t> slot_of(const PointId& id) const;
   /// Meta key of the record of a vector's unfinished reindex.
   static std::string reindex_key(storage::CollectionNumber collection,
                                  storage::VectorNumber vector);
@@ -89,6 +97,7 @@ class CollectionImpl final : public Collection,
                                           const CancelToken& cancel) const override;
   [[nodiscard]] Result<std::uint64_t> count(const CountRequest& request,
                                             const CancelToken& cancel) const override;
+  [[nodiscard]] UsersImpl& users() override { return users_; }
   [[nodiscard]] Result<QueryResult> query(const QueryRequest& request,
                                           const CancelToken& cancel) const override;
   [[nodiscard]] Result<RecallReport> recall(const RecallRequest& request,
@@ -101,6 +110,7 @@ class CollectionImpl final : public Collection,
  private:
   friend class WriteGroup;
   friend class QueryRun;
+  friend class UsersImpl;
 
   struct LaneState {
     std::timed_mutex mutex;  ///< Held while segments are rebuilt; searches do not take it.
@@ -132,7 +142,8 @@ class CollectionImpl final : public Collection,
 
   // Writes; see collection_write.cpp.
   Status validate(WriteOperation& operation) const;
-  Status validate_point(PointInput& point) const;
+  /// `owner` names what has the vectors, for errors.
+  Status validate_vectors(NamedVectors& vectors, const std::function<std::string()>& owner) const;
   void commit(std::vector<PendingWrite*>& group);
   Status create_payload_index(const CreatePayloadIndex& operation);
   Status delete_payload_index(const DeletePayloadIndex& operation);
@@ -206,9 +217,11 @@ class CollectionImpl final : public Collection,
   // Constant after construction.
   const storage::CollectionNumber number_;
   const std::string name_;
+  const std::optional<storage::CollectionNumber> users_of_;
   Shared& shared_;
   std::map<std::string, storage::VectorNumber> vector_numbers_;
 
+  UsersImpl users_{*this};
   SlotTable slots_;  // Ids of slots are read without a lock; the rest is guarded by state_mutex_.
   std::map<std::string, Field> fields_;  // The map itself is constant after construction.
 

@@ -5,9 +5,10 @@
 
 namespace tessera::engine {
 
-Status CollectionImpl::validate_point(PointInput& point) const {
-  for (std::size_t i = 0; i < point.vectors.size(); ++i) {
-    auto& [vector_name, values] = point.vectors[i];
+Status CollectionImpl::validate_vectors(NamedVectors& vectors,
+                                        const std::function<std::string()>& owner) const {
+  for (std::size_t i = 0; i < vectors.size(); ++i) {
+    auto& [vector_name, values] = vectors[i];
     TESSERA_ASSIGN_OR_RETURN(const Field* field, this->field(vector_name));
     const VectorField::Identity& identity = field->vectors->identity();
     if (values.size() != identity.dim) {
@@ -17,26 +18,36 @@ Status CollectionImpl::validate_point(PointInput& point) const {
     }
     for (const float value : values) {
       if (!std::isfinite(value)) {
-        return {Code::kInvalidArgument, "Vector `" + vector_name + "` of point " +
-                                            point.id.to_string() +
+        return {Code::kInvalidArgument, "Vector `" + vector_name + "` of " + owner() +
                                             " contains a value that is not finite"};
       }
     }
     for (std::size_t j = 0; j < i; ++j) {
-      if (point.vectors[j].first == vector_name) {
-        return {Code::kInvalidArgument, "Vector `" + vector_name + "` of point " +
-                                            point.id.to_string() + " is given twice"};
+      if (vectors[j].first == vector_name) {
+        return {Code::kInvalidArgument,
+                "Vector `" + vector_name + "` of " + owner() + " is given twice"};
       }
     }
-    TESSERA_RETURN_IF_ERROR(field->vectors->prepare(values).with_context(
-        "Vector `" + vector_name + "` of point " + point.id.to_string()));
+    if (const Status status = field->vectors->prepare(values); !status.ok()) {
+      return status.with_context("Vector `" + vector_name + "` of " + owner());
+    }
   }
   return {};
 }
 
 Status CollectionImpl::validate(WriteOperation& operation) const {
   if (auto* upsert = std::get_if<UpsertPoints>(&operation)) {
-    for (PointInput& point : upsert->points) TESSERA_RETURN_IF_ERROR(validate_point(point));
+    for (PointInput& point : upsert->points) {
+      TESSERA_RETURN_IF_ERROR(
+          validate_vectors(point.vectors, [&] { return "point " + point.id.to_string(); }));
+    }
+  }
+  if (auto* write = std::get_if<WriteUsers>(&operation)) {
+    if (!users_of_) return {Code::kInternal, "users were written to a collection of points"};
+    for (UserChange& user : write->users) {
+      TESSERA_RETURN_IF_ERROR(
+          validate_vectors(user.vectors, [&] { return "user " + user.id.to_string(); }));
+    }
   }
   const bool frees_space = std::holds_alternative<DeletePoints>(operation) ||
                            std::holds_alternative<ClearPayload>(operation) ||

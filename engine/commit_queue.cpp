@@ -9,7 +9,11 @@ constexpr std::size_t kGroupPointCountMax = 20'000;
 
 std::size_t point_count(const WriteOperation& operation) {
   if (const auto* upsert = std::get_if<UpsertPoints>(&operation)) return upsert->points.size();
-  return 1;
+  const auto* users = std::get_if<WriteUsers>(&operation);
+  if (users == nullptr) return 1;
+  std::size_t count = users->users.size();
+  for (const UserChange& user : users->users) count += user.events.size();
+  return count;
 }
 
 const PointSelector* selector_of(const WriteOperation& operation) {

@@ -71,6 +71,7 @@ class DatabaseImpl final : public Database {
                 registry),
         shared_{settings_, *store_, *directory_, jobs_, registry, builds_, build_threads(settings_),
                 {},        {},      {}} {
+    shared_.create_users = [this](CollectionImpl& owner) { return create_users(owner); };
     rules_.build_thread_count = shared_.build_thread_count;
     rules_.idle = std::chrono::milliseconds(settings_.index.build_idle_ms);
     rules_.age_max = std::chrono::milliseconds(settings_.index.build_wait_ms_max);
@@ -103,14 +104,19 @@ class DatabaseImpl final : public Database {
   }
 
  private:
-  Status load_collection(CatalogEntry entry);
-  /// Everything the store holds of a collection, in one batch.
-  Status remove_records(storage::CollectionNumber number,
-                        const std::map<std::string, storage::VectorNumber>& vectors);
+  Result<std::shared_ptr<CollectionImpl>> load_collection(CatalogEntry entry);
+  /// Of the collections that are loaded; what is left of others is removed.
+  Status load_users(std::map<storage::CollectionNumber, CatalogEntry> entries);
+  Status create_users(CollectionImpl& owner);
+  /// Everything the store holds of a collection.
+  static void remove_records(storage::CollectionNumber number,
+                             const std::map<std::string, storage::VectorNumber>& vectors,
+                             storage::Batch& batch);
   Status remove_orphaned_directories();
   void maintain(BuildLane lane);
   void flush();
   void check_disk();
+  /// With the hidden ones of users.
   [[nodiscard]] std::vector<std::shared_ptr<CollectionImpl>> all_collections() const;
 
   const config::Settings settings_;
@@ -133,16 +139,35 @@ class DatabaseImpl final : public Database {
   std::unique_ptr<Ticker> flusher_, maintenance_, merging_;
 };
 
-Status DatabaseImpl::load_collection(CatalogEntry entry) {
+Result<std::shared_ptr<CollectionImpl>> DatabaseImpl::load_collection(CatalogEntry entry) {
   const auto start = std::chrono::steady_clock::now();
   auto loaded = std::make_shared<CollectionImpl>(std::move(entry), shared_);
   TESSERA_RETURN_IF_ERROR(loaded->load());
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-  log::info("collection loaded", {{"collection", loaded->name()},
-                                  {"points", loaded->point_count()},
-                                  {"seconds", elapsed.count()}});
-  Lock lock(mutex_);
-  collections_[loaded->name()] = loaded;
+  log::info(loaded->is_of_users() ? "users loaded" : "collection loaded",
+            {{"collection", loaded->name()},
+             {loaded->is_of_users() ? "users" : "points", loaded->point_count()},
+             {"seconds", elapsed.count()}});
+  return loaded;
+}
+
+Status DatabaseImpl::load_users(std::map<storage::CollectionNumber, CatalogEntry> entries) {
+  for (auto& [number, entry] : entries) {
+    std::shared_ptr<CollectionImpl> owner;
+    for (const auto& collection : all_collections()) {
+      if (collection->number() == *entry.users_of) owner = collection;
+    }
+    if (owner == nullptr) {
+      log::warn("removing the users of a collection whose deletion had failed",
+                {{"collection", entry.name}});
+      storage::Batch batch;
+      remove_records(number, entry.vector_numbers, batch);
+      TESSERA_RETURN_IF_ERROR(store_->write(std::move(batch), true));
+      continue;
+    }
+    TESSERA_ASSIGN_OR_RETURN(auto loaded, load_collection(std::move(entry)));
+    owner->users().attach(std::move(loaded));
+  }
   return {};
 }
 
@@ -168,26 +193,31 @@ Status DatabaseImpl::remove_orphaned_directories() {
 
 Status DatabaseImpl::load() {
   // By number: the newest last.
-  std::map<storage::CollectionNumber, CatalogEntry> entries;
+  std::map<storage::CollectionNumber, CatalogEntry> entries, users;
   TESSERA_RETURN_IF_ERROR(
       store_->visit_meta(kCollectionPrefix, [&](std::string_view, std::string_view value) {
         auto entry = CatalogEntry::decode(value);
         if (entry.has_error()) return entry.error();
         const storage::CollectionNumber number = entry->number;
-        entries.insert_or_assign(number, std::move(*entry));
+        (entry->users_of ? users : entries).insert_or_assign(number, std::move(*entry));
         return Status();
       }));
   std::map<std::string, storage::CollectionNumber> newest;
   for (const auto& [number, entry] : entries) newest[entry.name] = number;
   for (auto& [number, entry] : entries) {
     if (newest[entry.name] == number) {
-      TESSERA_RETURN_IF_ERROR(load_collection(std::move(entry)));
+      TESSERA_ASSIGN_OR_RETURN(auto loaded, load_collection(std::move(entry)));
+      Lock lock(mutex_);
+      collections_[loaded->name()] = std::move(loaded);
     } else {
       // Its deletion was answered with an error and its name given to another since.
       log::warn("removing a collection whose deletion had failed", {{"collection", entry.name}});
-      TESSERA_RETURN_IF_ERROR(remove_records(number, entry.vector_numbers));
+      storage::Batch batch;
+      remove_records(number, entry.vector_numbers, batch);
+      TESSERA_RETURN_IF_ERROR(store_->write(std::move(batch), true));
     }
   }
+  TESSERA_RETURN_IF_ERROR(load_users(std::move(users)));
   TESSERA_RETURN_IF_ERROR(remove_orphaned_directories());
   TESSERA_ASSIGN_OR_RETURN(const auto next, store_->get_meta(kNextCollectionKey));
   if (!next) return {};
@@ -251,7 +281,10 @@ void DatabaseImpl::maintain(BuildLane lane) {
 std::vector<std::shared_ptr<CollectionImpl>> DatabaseImpl::all_collections() const {
   SharedLock lock(mutex_);
   std::vector<std::shared_ptr<CollectionImpl>> all;
-  for (const auto& [name, collection] : collections_) all.push_back(collection);
+  for (const auto& [name, collection] : collections_) {
+    all.push_back(collection);
+    if (auto users = collection->users().stored()) all.push_back(std::move(users));
+  }
   return all;
 }
 
@@ -312,9 +345,30 @@ Status DatabaseImpl::update_collection(const std::string& name, const Collection
   return target->update_config(changes);
 }
 
-Status DatabaseImpl::remove_records(storage::CollectionNumber number,
-                                    const std::map<std::string, storage::VectorNumber>& vectors) {
+Status DatabaseImpl::create_users(CollectionImpl& owner) {
+  Lock catalog_lock(catalog_mutex_);
+  CatalogEntry entry = owner.users_entry();
+  entry.users_of = owner.number();
+  {
+    Lock lock(mutex_);
+    const auto found = collections_.find(owner.name());
+    if (found == collections_.end() || found->second.get() != &owner) {
+      return {Code::kNotFound, "Collection `" + owner.name() + "` doesn't exist!"};
+    }
+    entry.number = next_collection_++;
+  }
+  if (shared_.is_disk_full) return {Code::kDiskFull, "too little free disk space for users"};
   storage::Batch batch;
+  batch.put_meta(CatalogEntry::key(entry.number), entry.encode());
+  batch.put_meta(kNextCollectionKey, std::to_string(entry.number + 1));
+  TESSERA_RETURN_IF_ERROR(store_->write(std::move(batch), true));
+  owner.users().attach(std::make_shared<CollectionImpl>(std::move(entry), shared_));
+  return {};
+}
+
+void DatabaseImpl::remove_records(storage::CollectionNumber number,
+                                  const std::map<std::string, storage::VectorNumber>& vectors,
+                                  storage::Batch& batch) {
   batch.delete_collection(number);
   batch.delete_meta(CatalogEntry::key(number));
   batch.delete_meta("operation/" + std::to_string(number));
@@ -322,7 +376,6 @@ Status DatabaseImpl::remove_records(storage::CollectionNumber number,
     batch.delete_meta(VectorField::segments_key(number, vector));
     batch.delete_meta(CollectionImpl::reindex_key(number, vector));
   }
-  return store_->write(std::move(batch), true);
 }
 
 Result<bool> DatabaseImpl::delete_collection(const std::string& name) {
@@ -337,17 +390,24 @@ Result<bool> DatabaseImpl::delete_collection(const std::string& name) {
   }
   target->close_as_deleted();
   jobs_.cancel_collection(name);
-  if (Status status = remove_records(target->number(), target->vector_numbers()); !status.ok()) {
+  const auto users = target->users().stored();
+  storage::Batch batch;
+  remove_records(target->number(), target->vector_numbers(), batch);
+  if (users != nullptr) remove_records(users->number(), users->vector_numbers(), batch);
+  if (Status status = store_->write(std::move(batch), true); !status.ok()) {
     target->reopen();
     Lock lock(mutex_);
     collections_[name] = target;
     return status;
   }
   // What stays of the files is removed at the next start.
-  const std::string files = directory_->segment_directory(target->number());
-  if (const Status status = storage::remove_all(files); !status.ok()) {
-    log::warn("the files of a deleted collection could not be removed",
-              {{"path", files}, {"error", status.message()}});
+  std::vector<std::string> files = {directory_->segment_directory(target->number())};
+  if (users != nullptr) files.push_back(directory_->segment_directory(users->number()));
+  for (const std::string& path : files) {
+    if (const Status status = storage::remove_all(path); !status.ok()) {
+      log::warn("the files of a deleted collection could not be removed",
+                {{"path", path}, {"error", status.message()}});
+    }
   }
   return true;
 }

@@ -135,26 +135,31 @@ Result<std::vector<retrieval::HistoryItem>> QueryRun::resolve_history(
       (void)index::normalise(items[i].vector);
     }
   }
-  if (slots.empty()) return items;
-  if (items_ != nullptr) {
-    const auto clusters = items_->clusters_of(slots);
-    for (std::size_t i = 0; i < slots.size(); ++i) {
-      if (clusters[i] != ItemClusters::kNone) items[positions[i]].cluster = clusters[i];
-    }
-  }
-  TESSERA_ASSIGN_OR_RETURN(auto vectors,
-                           collection_.shared_.store.get_vectors(
-                               collection_.number_, field_->vectors->identity().number, slots));
+  auto vectors = field_->vectors->vectors_of(slots);
   for (std::size_t i = 0; i < slots.size(); ++i) {
     if (vectors[i].empty()) {
       const PointId& id = std::get<PointId>(history[positions[i]].item);
       return Status(Code::kNotFound, std::string(what) + ": point " + id.to_string() +
                                          " has no vector `" + request_.using_vector + "`");
     }
-    field_->vectors->prepare_query(vectors[i]);
     items[positions[i]].vector = std::move(vectors[i]);
   }
   return items;
+}
+
+void QueryRun::name_clusters(std::vector<retrieval::HistoryItem>& history) const {
+  if (items_ == nullptr) return;
+  std::vector<std::uint32_t> slots;
+  std::vector<std::size_t> positions;
+  for (std::size_t i = 0; i < history.size(); ++i) {
+    if (!history[i].slot) continue;
+    slots.push_back(*history[i].slot);
+    positions.push_back(i);
+  }
+  const auto clusters = items_->clusters_of(slots);
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    if (clusters[i] != ItemClusters::kNone) history[positions[i]].cluster = clusters[i];
+  }
 }
 
 Status QueryRun::prepare_scope(const InterestsQuery& query) {
@@ -176,14 +181,6 @@ Result<retrieval::InterestsRequest> QueryRun::resolve_interests(const InterestsQ
   retrieval::InterestsRequest request;
   TESSERA_ASSIGN_OR_RETURN(request.history,
                            resolve_history(query.history, "query.interests.history"));
-  const bool is_global = query.clustering == retrieval::Clustering::kGlobal;
-  if (!query.history.empty() && is_global && clusters_ == nullptr) {
-    return Status(
-        Code::kBadRequest,
-        "query.interests.history needs item clusters, and the collection has none for this "
-        "vector yet: POST /collections/" +
-            collection_.name() + "/clusters trains them");
-  }
   TESSERA_RETURN_IF_ERROR(prepare_scope(query));
   request.clusters = clusters_ == nullptr ? nullptr : &clusters_->clusters;
   for (const ComponentInput& component : query.components) {
@@ -206,6 +203,9 @@ Result<retrieval::InterestsRequest> QueryRun::resolve_interests(const InterestsQ
       (void)index::normalise(request.vector);
     }
   }
+  TESSERA_RETURN_IF_ERROR(resolve_people(query, request));
+  name_clusters(request.history);
+  for (retrieval::NeighborHistory& neighbor : request.neighbors) name_clusters(neighbor.history);
   request.max_components = query.max_components;
   request.min_quota = query.min_quota;
   request.represent = query.represent;

@@ -34,6 +34,13 @@ class QueryRun {
   Result<std::vector<retrieval::HistoryItem>> resolve_history(
       const std::vector<HistoryInput>& history, const char* what) const;
   Result<retrieval::InterestsRequest> resolve_interests(const InterestsQuery& query);
+  // Of stored users; see query_users.cpp.
+  Status resolve_people(const InterestsQuery& query, retrieval::InterestsRequest& request);
+  Status resolve_user(const InterestsQuery& query, retrieval::InterestsRequest& request);
+  /// What is known of the clusters of stored items need not be computed.
+  void name_clusters(std::vector<retrieval::HistoryItem>& history) const;
+  Result<std::vector<retrieval::NeighborHistory>> find_neighbors(const std::vector<float>& vector,
+                                                                 std::size_t count) const;
 
   /// The values that the points of `slots` have under the field.
   Result<std::vector<std::vector<std::string>>> scalars_of(std::span<const std::uint32_t> slots,
@@ -57,6 +64,7 @@ class QueryRun {
   std::size_t rows_ = 0;    ///< That have the vector.
   std::size_t wanted_ = 0;  ///< limit + offset.
   retrieval::SlotSet excluded_;
+  std::optional<std::uint32_t> user_slot_;  ///< Of the stored user who asks.
   SearchScope scope_;
   std::shared_ptr<const TrainedClusters> clusters_;
   std::shared_ptr<ItemClusters> items_;  ///< Of clusters_.

@@ -13,6 +13,7 @@
 #include "engine/filter.h"
 #include "engine/payload.h"
 #include "engine/query_plan.h"
+#include "engine/user_requests.h"
 #include "retrieval/refine.h"
 
 namespace tessera::engine {
@@ -60,7 +61,7 @@ struct DeletePayloadIndex {
 };
 using WriteOperation =
     std::variant<UpsertPoints, DeletePoints, SetPayload, OverwritePayload, DeletePayloadKeys,
-                 ClearPayload, CreatePayloadIndex, DeletePayloadIndex>;
+                 ClearPayload, CreatePayloadIndex, DeletePayloadIndex, WriteUsers>;
 
 struct WriteResult {
   std::uint64_t operation_id = 0;
@@ -121,8 +122,16 @@ struct ComponentInput {
   std::optional<Filter> filter;
 };
 
-/// query.interests. Members as in retrieval::InterestsRequest; `history` and `components` not both.
+/// The part that the nearest users have in a person's interests.
+struct SmoothingInput {
+  std::uint32_t neighbors = 10;
+  double lambda = 0.2;  ///< 0..1
+};
+
+/// query.interests. Members as in retrieval::InterestsRequest; one of `user`, `history` and
+/// `components` only.
 struct InterestsQuery {
+  std::optional<UserId> user;  ///< Whose events are the history, and whose vector is `vector`.
   std::vector<HistoryInput> history;
   std::vector<ComponentInput> components;
   std::vector<float> vector;
@@ -130,6 +139,7 @@ struct InterestsQuery {
   std::uint32_t min_quota = 1;
   retrieval::Represent represent = retrieval::Represent::kCentroid;
   std::optional<double> half_life_seconds;
+  std::optional<SmoothingInput> smoothing;
   double blend = 0;
   retrieval::BlendWith blend_with = retrieval::BlendWith::kVector;
   retrieval::Allocation allocation = retrieval::Allocation::kProportional;

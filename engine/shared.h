@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 
 #include "base/cancel.h"
 #include "base/metrics.h"
@@ -11,6 +12,7 @@
 
 namespace tessera::engine {
 
+class CollectionImpl;
 class Jobs;
 
 /// What every collection shares with its database. Outlives the collections.
@@ -29,6 +31,9 @@ struct Shared {
   CancelToken stopping = {};
   /// Too little free disk: writes that need space are refused.
   std::atomic<bool> is_disk_full = false;
+  /// Makes the hidden collection of a collection's users and attaches it. Set before any
+  /// collection is used. kNotFound when the owner has been deleted; kDiskFull, kUnavailable.
+  std::function<Status(CollectionImpl& owner)> create_users = {};
 };
 
 }  // namespace tessera::engine

@@ -125,6 +125,28 @@ std::vector<float> VectorField::vector_of(const SlotHit& hit) const {
   return vector;
 }
 
+std::vector<std::vector<float>> VectorField::vectors_of(
+    std::span<const std::uint32_t> slots) const {
+  std::vector<Location> rows;
+  rows.reserve(slots.size());
+  std::shared_ptr<const FieldView> view;  // Keeps the segments while their rows are copied.
+  {
+    SharedLock lock(mutex_);
+    view = view_;
+    for (const std::uint32_t slot : slots) rows.push_back(location_of(slot));
+  }
+  std::vector<std::vector<float>> vectors(slots.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i].segment == nullptr) continue;
+    const RowBlock block = rows[i].segment->block_at(rows[i].row);
+    vectors[i].resize(identity_.dim);
+    widen_values(identity_.value_type, block.vectors.bytes_of(rows[i].row - block.first_row),
+                 identity_.dim, vectors[i].data());
+    prepare_query(vectors[i]);
+  }
+  return vectors;
+}
+
 void VectorField::put(std::uint32_t slot, std::uint64_t version, const float* vector) {
   Lock lock(mutex_);
   put_locked(slot, version, vector);

@@ -139,6 +139,11 @@ class VectorField {
   /// A hit's vector as it is compared.
   [[nodiscard]] std::vector<float> vector_of(const SlotHit& hit) const;
 
+  /// The current vector of each slot as it is searched with, from memory or the mapped files; empty
+  /// where there is none. The slots are looked up under one lock.
+  [[nodiscard]] std::vector<std::vector<float>> vectors_of(
+      std::span<const std::uint32_t> slots) const;
+
   /// `vector`: as prepare() left it.
   void put(std::uint32_t slot, std::uint64_t version, const float* vector);
   void remove(std::uint32_t slot);

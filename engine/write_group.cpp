@@ -64,7 +64,7 @@ void WriteGroup::plan_upsert_point(PointInput& point, std::uint64_t operation_id
     batch_.delete_payload(number, *slot);
   }
   planned_payloads_[*slot] = has_payload ? payload : kNoPayload;
-  changes_.push_back({Change::Kind::kUpsert, point.id, *slot, operation_id, &point,
+  changes_.push_back({Change::Kind::kUpsert, point.id, *slot, operation_id, &point, nullptr,
                       has_payload ? payload : kNoPayload});
 }
 
@@ -85,6 +85,7 @@ Status WriteGroup::plan_upsert(UpsertPoints& upsert, std::uint64_t operation_id)
 
 Status WriteGroup::plan_delete(const DeletePoints& remove) {
   TESSERA_ASSIGN_OR_RETURN(const auto ids, ids_of(remove.selector));
+  if (collection_.users_of_) TESSERA_RETURN_IF_ERROR(plan_delete_events(ids));
   for (const PointId& id : ids) {
     const auto slot = slot_of(id);
     if (!slot) continue;
@@ -95,7 +96,10 @@ Status WriteGroup::plan_delete(const DeletePoints& remove) {
     }
     planned_slots_[id] = std::nullopt;
     planned_payloads_.erase(*slot);
-    changes_.push_back({Change::Kind::kDelete, id, *slot, 0, nullptr, {}});
+    Change& change = changes_.emplace_back();
+    change.kind = Change::Kind::kDelete;
+    change.id = id;
+    change.slot = *slot;
   }
   return {};
 }
@@ -144,7 +148,7 @@ Status WriteGroup::plan_payload(const PointSelector& selector, std::uint64_t ope
       batch_.put_payload(collection_.number_, slots[i], payloads[i]);
     }
     planned_payloads_[slots[i]] = payloads[i];
-    changes_.push_back({Change::Kind::kPayload, found[i], slots[i], operation_id, nullptr,
+    changes_.push_back({Change::Kind::kPayload, found[i], slots[i], operation_id, nullptr, nullptr,
                         std::move(payloads[i])});
   }
   return missing;
@@ -176,6 +180,7 @@ Result<WriteResult> WriteGroup::plan(PendingWrite& write) {
         return Result<std::string>(std::string());
       });
     }
+    Status operator()(WriteUsers& op) { return group.plan_users(op, operation_id); }
     Status operator()(CreatePayloadIndex&) {
       return {Code::kInternal, "a schema change reached a commit group"};
     }
@@ -193,6 +198,7 @@ void WriteGroup::run() {
     write->result = plan(*write);
     needs_sync = needs_sync || write->wait;
   }
+  events_.write_to(batch_);
   if (batch_.empty()) return;
   batch_.put_meta(operation_key(collection_.number_), std::to_string(collection_.next_operation_));
   if (collection_.shared_.settings.storage.durability == config::Durability::kAsync) {
@@ -243,6 +249,9 @@ void WriteGroup::apply() {
       case Change::Kind::kDelete:
         for (auto& [name, field] : collection_.fields_) field.vectors->remove(change.slot);
         collection_.slots_.erase(change.id, change.slot);
+        break;
+      case Change::Kind::kUser:
+        apply_user(change);
         break;
       case Change::Kind::kPayload:
         collection_.slots_.touch(change.slot, change.version);

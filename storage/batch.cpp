@@ -46,6 +46,18 @@ void Batch::delete_vector(CollectionNumber collection, VectorNumber vector, std:
   operations_->add(Family::kRows, BatchOperations::Kind::kDelete, key);
 }
 
+void Batch::put_events(CollectionNumber collection, std::uint32_t slot,
+                       const std::optional<EventPosition>& begin, std::span<const Event> events) {
+  operations_->add(Family::kEvents, BatchOperations::Kind::kPut,
+                   encoding::event_key(collection, slot, begin), encode_events(events));
+}
+
+void Batch::delete_events(CollectionNumber collection, std::uint32_t slot,
+                          const std::optional<EventPosition>& begin) {
+  operations_->add(Family::kEvents, BatchOperations::Kind::kDelete,
+                   encoding::event_key(collection, slot, begin));
+}
+
 void Batch::put_meta(std::string_view key, std::string_view value) {
   operations_->add(Family::kMeta, BatchOperations::Kind::kPut, key, encoding::text_value(value));
 }

@@ -12,12 +12,12 @@
 namespace tessera::storage {
 
 /// The store's column families. Their order is that of kFamilyNames.
-enum class Family : std::uint8_t { kMeta, kPoints, kPayloads, kVectors, kRows };
-inline constexpr std::array<const char*, 5> kFamilyNames = {"meta", "points", "payloads", "vectors",
-                                                            "rows"};
+enum class Family : std::uint8_t { kMeta, kPoints, kPayloads, kVectors, kRows, kEvents };
+inline constexpr std::array<const char*, 6> kFamilyNames = {"meta",    "points", "payloads",
+                                                            "vectors", "rows",   "events"};
 /// Those whose keys begin with a collection number.
-inline constexpr std::array<Family, 4> kCollectionFamilies = {Family::kPoints, Family::kPayloads,
-                                                              Family::kVectors, Family::kRows};
+inline constexpr std::array<Family, 5> kCollectionFamilies = {
+    Family::kPoints, Family::kPayloads, Family::kVectors, Family::kRows, Family::kEvents};
 
 /// Operations in order, their keys and values behind each other in one buffer.
 struct BatchOperations {

@@ -57,16 +57,52 @@ std::string prefix_end(std::string prefix) {
   return prefix;
 }
 
-std::string point_key(CollectionNumber collection, const PointId& id) {
-  std::string key = collection_prefix(collection);
+namespace {
+
+void put_id(std::string& key, const PointId& id) {
   if (!id.is_uuid()) {
     key += kNumberTag;
     put_big_endian(key, id.number());
-    return key;
+    return;
   }
   key += kUuidTag;
   const std::array<std::uint8_t, kUuidBytes> bytes = id.uuid_bytes();
   key.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+}
+
+/// Tag and id, and nothing behind them.
+std::optional<PointId> get_id(std::string_view text) {
+  if (text.empty()) return std::nullopt;
+  const char tag = text.front();
+  const std::string_view id = text.substr(1);
+  if (tag == kNumberTag && id.size() == sizeof(std::uint64_t)) {
+    return PointId(get_big_endian<std::uint64_t>(id));
+  }
+  if (tag == kUuidTag && id.size() == kUuidBytes) {
+    std::array<std::uint8_t, kUuidBytes> bytes{};
+    std::memcpy(bytes.data(), id.data(), kUuidBytes);
+    return PointId::from_uuid(bytes);
+  }
+  return std::nullopt;
+}
+
+/// Times before 1970 are negative; with the sign bit turned they sort as unsigned numbers.
+constexpr std::uint64_t kSignBit = std::uint64_t{1} << 63;
+
+}  // namespace
+
+std::string point_key(CollectionNumber collection, const PointId& id) {
+  std::string key = collection_prefix(collection);
+  put_id(key, id);
+  return key;
+}
+
+std::string event_key(CollectionNumber collection, std::uint32_t slot,
+                      const std::optional<EventPosition>& begin) {
+  std::string key = payload_key(collection, slot);
+  if (!begin) return key;
+  put_big_endian(key, static_cast<std::uint64_t>(begin->at_us) ^ kSignBit);
+  put_id(key, begin->id);
   return key;
 }
 
@@ -88,18 +124,22 @@ std::optional<CollectionNumber> decode_collection(std::string_view key) {
 }
 
 std::optional<PointId> decode_point_key(std::string_view key) {
-  if (key.size() <= kCollectionPrefixBytes) return std::nullopt;
-  const char tag = key[kCollectionPrefixBytes];
-  const std::string_view id = key.substr(kCollectionPrefixBytes + 1);
-  if (tag == kNumberTag && id.size() == sizeof(std::uint64_t)) {
-    return PointId(get_big_endian<std::uint64_t>(id));
-  }
-  if (tag == kUuidTag && id.size() == kUuidBytes) {
-    std::array<std::uint8_t, kUuidBytes> bytes{};
-    std::memcpy(bytes.data(), id.data(), kUuidBytes);
-    return PointId::from_uuid(bytes);
-  }
-  return std::nullopt;
+  if (key.size() < kCollectionPrefixBytes) return std::nullopt;
+  return get_id(key.substr(kCollectionPrefixBytes));
+}
+
+std::optional<EventKey> decode_event_key(std::string_view key) {
+  constexpr std::size_t kBeginOffset = kCollectionPrefixBytes + sizeof(std::uint32_t);
+  if (key.size() < kBeginOffset) return std::nullopt;
+  EventKey decoded{get_big_endian<std::uint32_t>(key.substr(kCollectionPrefixBytes)), std::nullopt};
+  const std::string_view begin = key.substr(kBeginOffset);
+  if (begin.empty()) return decoded;
+  if (begin.size() < sizeof(std::uint64_t)) return std::nullopt;
+  const auto id = get_id(begin.substr(sizeof(std::uint64_t)));
+  if (!id) return std::nullopt;
+  decoded.begin = EventPosition{
+      static_cast<std::int64_t>(get_big_endian<std::uint64_t>(begin) ^ kSignBit), *id};
+  return decoded;
 }
 
 std::optional<std::uint32_t> decode_payload_key(std::string_view key) {

@@ -24,6 +24,9 @@ inline constexpr std::size_t kCollectionPrefixBytes = sizeof(CollectionNumber);
 
 [[nodiscard]] std::string point_key(CollectionNumber collection, const PointId& id);
 [[nodiscard]] std::string payload_key(CollectionNumber collection, std::uint32_t slot);
+/// Of a block of events: the first one of a slot has no `begin`, and so comes first.
+[[nodiscard]] std::string event_key(CollectionNumber collection, std::uint32_t slot,
+                                    const std::optional<EventPosition>& begin);
 /// Key of a vector and of its row record.
 [[nodiscard]] std::string row_key(CollectionNumber collection, VectorNumber vector,
                                   std::uint32_t slot);
@@ -38,6 +41,12 @@ struct RowKey {
   std::uint32_t slot = 0;
 };
 [[nodiscard]] std::optional<RowKey> decode_row_key(std::string_view key);
+
+struct EventKey {
+  std::uint32_t slot = 0;
+  std::optional<EventPosition> begin;
+};
+[[nodiscard]] std::optional<EventKey> decode_event_key(std::string_view key);
 
 [[nodiscard]] std::string point_value(const PointRecord& record);
 [[nodiscard]] std::optional<PointRecord> decode_point_value(std::string_view value);

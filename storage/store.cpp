@@ -48,6 +48,7 @@ class RocksStore final : public Store {
   ~RocksStore() override {
     if (database_ == nullptr) return;
     for (rocksdb::ColumnFamilyHandle* handle : handles_) {
+      if (handle == nullptr) continue;
       database_->DestroyColumnFamilyHandle(handle).PermitUncheckedError();
     }
     const rocksdb::Status status = database_->Close();
@@ -58,13 +59,14 @@ class RocksStore final : public Store {
     const rocksdb::DBOptions database_options_ = database_options(options, env_);
     TESSERA_RETURN_IF_ERROR(check_store_files(path_, database_options_, read_only_));
     rocksdb::DB* database = nullptr;
-    const auto families = family_descriptors(options);
+    TESSERA_ASSIGN_OR_RETURN(const auto families, families_to_open(options, database_options_));
     const rocksdb::Status status =
         read_only_
             ? rocksdb::DB::OpenForReadOnly(database_options_, path_, families, &handles_, &database)
             : rocksdb::DB::Open(database_options_, path_, families, &handles_, &database);
     database_.reset(database);
     TESSERA_RETURN_IF_ERROR(status_of(status, "store " + path_));
+    handles_.resize(1 + kFamilyNames.size(), nullptr);
     return check_format();
   }
 
@@ -217,6 +219,77 @@ class RocksStore final : public Store {
     });
   }
 
+  [[nodiscard]] Result<std::optional<EventPlace>> find_events(
+      CollectionNumber collection, std::uint32_t slot,
+      const EventPosition& position) const override {
+    return guarded_call("store.find_events", [&]() -> Result<std::optional<EventPlace>> {
+      const std::string first = encoding::event_key(collection, slot, std::nullopt);
+      const std::string last = encoding::prefix_end(first);
+      const rocksdb::Slice lower = slice(first), upper = slice(last);
+      rocksdb::ReadOptions options;
+      options.iterate_lower_bound = &lower;
+      options.iterate_upper_bound = &upper;
+      const std::unique_ptr<rocksdb::Iterator> iterator(
+          database_->NewIterator(options, handle(Family::kEvents)));
+      iterator->SeekForPrev(slice(encoding::event_key(collection, slot, position)));
+      if (!iterator->Valid()) {
+        TESSERA_RETURN_IF_ERROR(status_of(iterator->status(), "store.find_events"));
+        return std::optional<EventPlace>();
+      }
+      EventPlace place;
+      TESSERA_ASSIGN_OR_RETURN(place.block, event_block(*iterator));
+      iterator->Next();
+      if (iterator->Valid()) {
+        const auto next = encoding::decode_event_key(view(iterator->key()));
+        if (!next) return damaged_events(view(iterator->key()));
+        place.end = next->begin;
+      }
+      TESSERA_RETURN_IF_ERROR(status_of(iterator->status(), "store.find_events"));
+      return std::optional(std::move(place));
+    });
+  }
+
+  [[nodiscard]] Result<std::vector<std::optional<EventPosition>>> event_blocks(
+      CollectionNumber collection, std::uint32_t slot) const override {
+    using Begins = std::vector<std::optional<EventPosition>>;
+    return guarded_call("store.event_blocks", [&]() -> Result<Begins> {
+      Begins begins;
+      const std::string prefix = encoding::event_key(collection, slot, std::nullopt);
+      const Status status = scan({Family::kEvents, prefix, encoding::prefix_end(prefix)},
+                                 [&](std::string_view key, std::string_view) -> Result<bool> {
+                                   const auto decoded = encoding::decode_event_key(key);
+                                   if (!decoded) return damaged_events(key);
+                                   begins.push_back(decoded->begin);
+                                   return true;
+                                 });
+      if (!status.ok()) return status;
+      return begins;
+    });
+  }
+
+  Status visit_events(CollectionNumber collection, std::optional<std::uint32_t> slot,
+                      const EventVisitor& visitor) const override {
+    return guarded_call("store.visit_events", [&]() -> Status {
+      if (handle(Family::kEvents) == nullptr) return {};
+      const std::string prefix = slot ? encoding::event_key(collection, *slot, std::nullopt)
+                                      : encoding::collection_prefix(collection);
+      const std::string last = encoding::prefix_end(prefix);
+      const rocksdb::Slice upper = slice(last);
+      rocksdb::ReadOptions options;
+      options.iterate_upper_bound = &upper;
+      options.fill_cache = slot.has_value();
+      const std::unique_ptr<rocksdb::Iterator> iterator(
+          database_->NewIterator(options, handle(Family::kEvents)));
+      for (iterator->Seek(slice(prefix)); iterator->Valid(); iterator->Next()) {
+        const auto key = encoding::decode_event_key(view(iterator->key()));
+        if (!key) return damaged_events(view(iterator->key()));
+        TESSERA_ASSIGN_OR_RETURN(EventBlock block, event_block(*iterator));
+        if (!visitor(key->slot, std::move(block))) return {};
+      }
+      return status_of(iterator->status(), "store.visit_events");
+    });
+  }
+
   [[nodiscard]] Result<std::vector<CollectionNumber>> collections() const override {
     using Numbers = std::vector<CollectionNumber>;
     return guarded_call("store.collections", [&]() -> Result<Numbers> {
@@ -277,6 +350,39 @@ class RocksStore final : public Store {
     return handles_[1 + static_cast<std::size_t>(family)];
   }
 
+  static Status damaged_events(std::string_view key) {
+    const auto place = encoding::decode_event_key(key);
+    const auto collection = encoding::decode_collection(key);
+    if (!place || !collection) return damaged("block of events", key);
+    return damaged("block of events", key)
+        .with_context("collection " + std::to_string(*collection) + ", slot " +
+                      std::to_string(place->slot));
+  }
+
+  static Result<EventBlock> event_block(const rocksdb::Iterator& iterator) {
+    const auto key = encoding::decode_event_key(view(iterator.key()));
+    auto events = decode_events(view(iterator.value()));
+    // The lengths of the prefix and of the bounds keep other slots out, not damage.
+    const bool is_sound =
+        key && events && (!key->begin || *key->begin <= events->front().position());
+    if (!is_sound) return damaged_events(view(iterator.key()));
+    return EventBlock{key->begin, std::move(*events)};
+  }
+
+  /// All; of a store that is only read, those that it has: one of before there were events has none
+  /// for them. They are the last, so that the handles keep their places.
+  Result<std::vector<rocksdb::ColumnFamilyDescriptor>> families_to_open(
+      const StoreOptions& options, const rocksdb::DBOptions& settings) const {
+    auto families = family_descriptors(options);
+    if (!read_only_) return families;
+    std::vector<std::string> names;
+    TESSERA_RETURN_IF_ERROR(
+        status_of(rocksdb::DB::ListColumnFamilies(settings, path_, &names), "store " + path_));
+    const char* const events = kFamilyNames[static_cast<std::size_t>(Family::kEvents)];
+    if (std::find(names.begin(), names.end(), events) == names.end()) families.pop_back();
+    return families;
+  }
+
   Result<bool> get(Family family, std::string_view key, rocksdb::PinnableSlice& value) const {
     const rocksdb::Status status =
         database_->Get(rocksdb::ReadOptions(), handle(family), slice(key), &value);
@@ -325,6 +431,7 @@ class RocksStore final : public Store {
   /// Visits the first key of each prefix; `take(key)` gives the prefix, or a failure.
   template <class Take>
   Status visit_prefixes(Family family, const std::string& within, const Take& take) const {
+    if (handle(family) == nullptr) return {};
     const std::string end_key = encoding::prefix_end(within);
     const rocksdb::Slice end = slice(end_key);
     rocksdb::ReadOptions options;

@@ -12,6 +12,7 @@
 #include "base/point_id.h"
 #include "base/status.h"
 #include "base/value_type.h"
+#include "storage/event_block.h"
 
 namespace tessera::storage {
 
@@ -22,6 +23,12 @@ using VectorNumber = std::uint16_t;      ///< Number of a named vector within it
 struct PointRecord {
   std::uint32_t slot = 0;
   std::uint64_t version = 0;  ///< Operation that last changed the point.
+};
+
+/// A block of events, and where the next one of the same slot begins, if there is one.
+struct EventPlace {
+  EventBlock block;
+  std::optional<EventPosition> end;
 };
 
 struct BatchOperations;
@@ -46,6 +53,12 @@ class Batch {
                   std::uint64_t version, std::span<const float> values,
                   ValueType type = ValueType::kFloat32);
   void delete_vector(CollectionNumber collection, VectorNumber vector, std::uint32_t slot);
+  /// One block of a slot's events, replacing the one that begins there. `events` as encode_events()
+  /// requires, none before `begin`.
+  void put_events(CollectionNumber collection, std::uint32_t slot,
+                  const std::optional<EventPosition>& begin, std::span<const Event> events);
+  void delete_events(CollectionNumber collection, std::uint32_t slot,
+                     const std::optional<EventPosition>& begin);
   /// Catalog entries and other small documents.
   void put_meta(std::string_view key, std::string_view value);
   void delete_meta(std::string_view key);
@@ -71,7 +84,7 @@ struct StoreOptions {
   bool read_only = false;  ///< For offline tools: the directory is not changed.
 };
 
-/// The truth: points, payloads, vectors and the catalog in one RocksDB instance.
+/// The truth: points, payloads, vectors, events and the catalog in one RocksDB instance.
 ///
 /// Invariants:
 ///  1. A batch is atomic, and after write(batch, sync = true) returns ok it survives power loss.
@@ -125,6 +138,17 @@ class Store {
       std::function<bool(std::uint32_t slot, std::uint64_t version, std::span<const float> values)>;
   virtual Status visit_vectors(CollectionNumber collection, VectorNumber vector,
                                const VectorVisitor& visitor) const = 0;
+
+  /// The block of a slot where an event of this position belongs; nullopt while it has none before.
+  [[nodiscard]] virtual Result<std::optional<EventPlace>> find_events(
+      CollectionNumber collection, std::uint32_t slot, const EventPosition& position) const = 0;
+  /// Where the blocks of a slot begin, ascending, whatever is in them.
+  [[nodiscard]] virtual Result<std::vector<std::optional<EventPosition>>> event_blocks(
+      CollectionNumber collection, std::uint32_t slot) const = 0;
+  /// Blocks of events in the order of slots, then of time; of one slot, or of all.
+  using EventVisitor = std::function<bool(std::uint32_t slot, EventBlock&& block)>;
+  virtual Status visit_events(CollectionNumber collection, std::optional<std::uint32_t> slot,
+                              const EventVisitor& visitor) const = 0;
 
   /// Numbers of the collections that have any record but meta entries, ascending.
   [[nodiscard]] virtual Result<std::vector<CollectionNumber>> collections() const = 0;

@@ -42,6 +42,10 @@ rocksdb::ColumnFamilyOptions small_record_options(const StoreOptions& options,
   rocksdb::ColumnFamilyOptions family;
   family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table_options(cache)));
   family.write_buffer_size = options.write_buffer_bytes;
+  // Every family has a block of memory at least: together they must stay far below what all may
+  // take, or each write flushes one of them.
+  family.arena_block_size = static_cast<std::size_t>(
+      std::clamp<std::uint64_t>(options.write_buffer_bytes / 64, 16 << 10, 1 << 20));
   family.level_compaction_dynamic_level_bytes = true;
   family.compression = supported(rocksdb::kLZ4Compression);
   family.bottommost_compression = supported(rocksdb::kZSTD);

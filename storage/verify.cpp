@@ -103,6 +103,8 @@ class Verifier {
     TESSERA_RETURN_IF_ERROR(cancel_.check());
     check_payloads(collection, points);
     TESSERA_RETURN_IF_ERROR(cancel_.check());
+    check_events(collection, points);
+    TESSERA_RETURN_IF_ERROR(cancel_.check());
 
     std::vector<NamedVector> vectors;
     const auto numbers = store_.vectors(collection);
@@ -152,6 +154,28 @@ class Verifier {
           return go_on(++report_.payload_count);
         });
     report_failure(Parts{collection, {}, {}}.to_string() + ", payloads", status);
+  }
+
+  /// The order inside a block is checked where it is decoded.
+  void check_events(CollectionNumber collection, const SlotVersions& points) {
+    std::optional<std::uint32_t> previous_slot;
+    EventPosition last;
+    std::uint64_t block_count = 0;
+    const Status status =
+        store_.visit_events(collection, std::nullopt, [&](std::uint32_t slot, EventBlock&& block) {
+          const Parts where = {collection, {}, slot};
+          if (slot != previous_slot) {
+            if (find_slot(points, slot) == nullptr) error(where, "events belong to no point");
+            if (block.begin) error(where, "the first block of events is missing");
+          } else if (block.begin && *block.begin <= last) {
+            error(where, "a block of events reaches into the next one");
+          }
+          previous_slot = slot;
+          last = block.events.back().position();
+          report_.event_count += block.events.size();
+          return go_on(++block_count);
+        });
+    report_failure(Parts{collection, {}, {}}.to_string() + ", events", status);
   }
 
   NamedVector read_rows(CollectionNumber collection, VectorNumber number,

@@ -10,6 +10,61 @@
 
 namespace tessera::api {
 
+/// Users that remember what they were asked and answer what the test put into them.
+class FakeUsers final : public engine::Users {
+ public:
+  Result<engine::WriteResult> put(engine::PutUsers request, bool wait) override {
+    if (!failure.ok()) return failure;
+    puts.push_back(std::move(request));
+    return engine::WriteResult{.operation_id = puts.size(), .completed = wait};
+  }
+  Result<engine::WriteResult> append(engine::AppendEvents request, bool wait) override {
+    if (!failure.ok()) return failure;
+    appends.push_back(std::move(request));
+    return engine::WriteResult{.operation_id = appends.size(), .completed = wait};
+  }
+  Result<engine::WriteResult> remove(const std::vector<engine::UserId>& ids, bool wait) override {
+    if (!failure.ok()) return failure;
+    removals.push_back(ids);
+    return engine::WriteResult{.operation_id = removals.size(), .completed = wait};
+  }
+  Result<engine::UserInfo> get(const engine::UserRequest& request,
+                               const CancelToken& cancel) const override {
+    if (const Status status = cancel.check(); !status.ok()) return status;
+    if (!failure.ok()) return failure;
+    gets.push_back(request);
+    return user;
+  }
+  Result<engine::UserEventsPage> events(const engine::UserEventsRequest& request,
+                                        const CancelToken& cancel) const override {
+    if (const Status status = cancel.check(); !status.ok()) return status;
+    if (!failure.ok()) return failure;
+    event_requests.push_back(request);
+    return event_page;
+  }
+  Result<engine::UserPage> scroll(const engine::ScrollUsersRequest& request,
+                                  const CancelToken& cancel) const override {
+    if (const Status status = cancel.check(); !status.ok()) return status;
+    scrolls.push_back(request);
+    return page;
+  }
+  Result<std::uint64_t> count() const override { return std::uint64_t{page.users.size()}; }
+
+  // What they answer.
+  Status failure;
+  engine::UserInfo user;
+  engine::UserEventsPage event_page;
+  engine::UserPage page;
+
+  // What they were asked.
+  std::vector<engine::PutUsers> puts;
+  std::vector<engine::AppendEvents> appends;
+  std::vector<std::vector<engine::UserId>> removals;
+  mutable std::vector<engine::UserRequest> gets;
+  mutable std::vector<engine::UserEventsRequest> event_requests;
+  mutable std::vector<engine::ScrollUsersRequest> scrolls;
+};
+
 /// A collection that remembers what it was asked and answers what the test put into it.
 class FakeCollection final : public engine::Collection {
  public:
@@ -48,6 +103,7 @@ class FakeCollection final : public engine::Collection {
     counts.push_back(request);
     return std::uint64_t{records.size()};
   }
+  engine::Users& users() override { return stored_users; }
   Result<engine::QueryResult> query(const engine::QueryRequest& request,
                                     const CancelToken& cancel) const override {
     do {
@@ -108,6 +164,8 @@ class FakeCollection final : public engine::Collection {
   mutable std::vector<engine::EstimateRequest> estimates;
   std::vector<engine::TrainClustersRequest> trainings;
   std::vector<engine::ReindexRequest> reindexes;
+
+  FakeUsers stored_users;
 
  private:
   std::string name_;

@@ -49,7 +49,8 @@ std::vector<MalformedCase> read_cases(const std::string& name) {
   return cases;
 }
 
-constexpr const char* kCorpus[] = {"targets", "collections", "points", "filters", "queries"};
+constexpr const char* kCorpus[] = {"targets", "collections", "points",
+                                   "filters", "queries",     "users"};
 
 }  // namespace
 
@@ -69,6 +70,9 @@ TEST_CASE("malformed: every wrong request of the corpus gets its status and text
     CHECK(under_test.collection.writes.empty());
     CHECK(under_test.collection.queries.empty());
     CHECK(under_test.collection.scrolls.empty());
+    const FakeUsers& users = under_test.collection.stored_users;
+    CHECK((users.puts.empty() && users.appends.empty() && users.removals.empty()));
+    CHECK((users.scrolls.empty() && users.event_requests.empty()));
     CHECK(under_test.database.collection_names() == std::vector<std::string>{"c"});
   }
   CHECK(case_count >= 150);

@@ -25,6 +25,8 @@ struct Model {
   std::map<std::pair<CollectionNumber, PointId>, std::pair<std::uint32_t, std::uint64_t>> points;
   std::map<std::pair<CollectionNumber, std::uint32_t>, std::string> payloads;
   std::map<std::tuple<CollectionNumber, VectorNumber, std::uint32_t>, Row> rows;
+  using EventKey = std::tuple<CollectionNumber, std::uint32_t, std::optional<EventPosition>>;
+  std::map<EventKey, std::vector<Event>> events;
   std::map<std::string, std::string> meta;
 };
 
@@ -86,11 +88,50 @@ inline void require_rows(const Store& store, const Model& model, CollectionNumbe
   REQUIRE(vectors == expected);
 }
 
+inline void require_events(const Store& store, const Model& model, CollectionNumber collection) {
+  std::map<Model::EventKey, std::vector<Event>> expected, found;
+  for (const auto& [key, events] : model.events) {
+    if (std::get<0>(key) == collection) expected[key] = events;
+  }
+  require_ok(
+      store.visit_events(collection, std::nullopt, [&](std::uint32_t slot, EventBlock&& block) {
+        const Model::EventKey key(collection, slot, block.begin);
+        REQUIRE((found.empty() || std::prev(found.end())->first < key));
+        found[key] = std::move(block.events);
+        return true;
+      }));
+  REQUIRE(found == expected);
+  for (const auto& [key, events] : expected) {
+    const auto& [number, slot, begin] = key;
+    std::size_t count = 0;
+    require_ok(store.visit_events(collection, slot, [&](std::uint32_t visited, EventBlock&&) {
+      REQUIRE(visited == slot);
+      return ++count > 0;
+    }));
+    REQUIRE(store.event_blocks(collection, slot)->size() == count);
+    REQUIRE(count == static_cast<std::size_t>(std::count_if(
+                         expected.begin(), expected.end(),
+                         [&](const auto& e) { return std::get<1>(e.first) == slot; })));
+    // Where an event belongs: the last block that does not begin behind it.
+    for (const EventPosition& position : {events.front().position(), events.back().position()}) {
+      const auto place = store.find_events(collection, slot, position);
+      REQUIRE(place.has_value());
+      auto next = expected.upper_bound({collection, slot, position});
+      const auto& home = *std::prev(next);
+      REQUIRE((*place)->block.begin == std::get<2>(home.first));
+      REQUIRE((*place)->block.events == home.second);
+      const bool has_next = next != expected.end() && std::get<1>(next->first) == slot;
+      REQUIRE((*place)->end == (has_next ? std::get<2>(next->first) : std::nullopt));
+    }
+  }
+}
+
 inline void require_same(const Store& store, const Model& model) {
   std::vector<CollectionNumber> used;
   for (const auto& [key, record] : model.points) used.push_back(key.first);
   for (const auto& [key, json] : model.payloads) used.push_back(key.first);
   for (const auto& [key, row] : model.rows) used.push_back(std::get<0>(key));
+  for (const auto& [key, events] : model.events) used.push_back(std::get<0>(key));
   std::sort(used.begin(), used.end());
   used.erase(std::unique(used.begin(), used.end()), used.end());
   REQUIRE(*store.collections() == used);
@@ -98,6 +139,7 @@ inline void require_same(const Store& store, const Model& model) {
   for (const CollectionNumber collection : kCollections) {
     require_points(store, model, collection);
     require_payloads(store, model, collection);
+    require_events(store, model, collection);
     std::vector<VectorNumber> used_vectors;
     for (const VectorNumber vector : kVectors) {
       require_rows(store, model, collection, vector);
@@ -137,6 +179,8 @@ class Workload {
         std::erase_if(model.payloads, [&](const auto& e) { return e.first.first == collection; });
         std::erase_if(model.rows,
                       [&](const auto& e) { return std::get<0>(e.first) == collection; });
+        std::erase_if(model.events,
+                      [&](const auto& e) { return std::get<0>(e.first) == collection; });
         return;
       case 1:
         batch.delete_vectors(collection, vector);
@@ -154,6 +198,28 @@ class Workload {
   }
 
  private:
+  /// A block that begins before all events or at one of a few places, with events from there on.
+  void change_events(Batch& batch, Model& model, CollectionNumber collection, std::uint32_t slot) {
+    std::optional<EventPosition> begin;
+    if (number(3) != 0) begin = EventPosition{static_cast<std::int64_t>(number(5)) - 2, id()};
+    const Model::EventKey key(collection, slot, begin);
+    if (number(3) == 0) {
+      batch.delete_events(collection, slot, begin);
+      model.events.erase(key);
+      return;
+    }
+    std::map<EventPosition, double> events;
+    const std::int64_t first = begin ? begin->at_us : -10;
+    if (begin) events[*begin] = 1;
+    for (std::uint32_t i = number(20) + 1; i > 0; --i) {
+      events[{first + 1 + number(30), id()}] = 1 + number(2);
+    }
+    std::vector<Event> list;
+    for (const auto& [at, weight] : events) list.push_back({at.id, at.at_us, weight});
+    batch.put_events(collection, slot, begin, list);
+    model.events[key] = list;
+  }
+
   PointId id() {
     if (number(2) == 0) return PointId(number(2) == 0 ? number(50) : ~0ULL - number(3));
     std::array<std::uint8_t, 16> bytes{};
@@ -168,7 +234,11 @@ class Workload {
     const std::uint64_t version = random_();
     const std::string text(number(300), static_cast<char>('a' + number(26)));
     const PointId point = id();
-    switch (number(8)) {
+    switch (number(10)) {
+      case 8:
+      case 9:
+        change_events(batch, model, collection, slot);
+        return;
       case 0:
         batch.delete_point(collection, point);
         model.points.erase({collection, point});

@@ -46,6 +46,8 @@ class Sample {
       for (const std::uint32_t slot : {8U, 110U}) {
         batch.delete_point(3, id_of(slot));
         batch.delete_payload(3, slot);
+        batch.delete_events(3, slot, std::nullopt);
+        batch.delete_events(3, slot, EventPosition{0, PointId(slot)});
         batch.delete_vector(3, 0, slot);
         batch.delete_vector(3, 1, slot);
       }
@@ -119,6 +121,11 @@ class Sample {
     batch.put_vector(collection, 0, slot, version, vector_of(slot, version, kDim));
     if (slot % 2 == 0) batch.put_vector(collection, 1, slot, version, vector_of(slot, version, 3));
     if (slot % 5 == 0) batch.put_payload(collection, slot, "{}");
+    // Two blocks: before 1970, and from then on.
+    const EventPosition middle{0, PointId(slot)};
+    batch.put_events(collection, slot, std::nullopt, std::vector<Event>{{PointId(1), -5, 1}});
+    batch.put_events(collection, slot, middle,
+                     std::vector<Event>{{PointId(slot), 0, 1}, {PointId(9), 7, 2}});
   }
 
   const TemporaryDirectory temporary_;
@@ -150,6 +157,7 @@ TEST_CASE("verify: a good directory has no problem and its records are counted",
   REQUIRE(report.collection_count == 2);
   REQUIRE(report.point_count == 2 * kPointCount - 2);
   REQUIRE(report.payload_count == 2 * kPointCount / 5 - 1);
+  REQUIRE(report.event_count == 3 * report.point_count);
   REQUIRE(report.row_count == 2 * (kPointCount + kPointCount / 2) - 2 - 2);
   REQUIRE(report.segment_file_count == 4);
   // Slot 7 was updated; 8 is in one segment, 110 in both.
@@ -158,6 +166,55 @@ TEST_CASE("verify: a good directory has no problem and its records are counted",
   // Vector 0: slots 250 to 399, and 7. Vector 1: all of its rows.
   REQUIRE(report.unsegmented_row_count == 2 * 150 + 1 + 2 * kPointCount / 2 - 2);
   REQUIRE(report.segment_bytes > 4 * kSegmentRowCount * kDim * sizeof(float));
+}
+
+TEST_CASE("verify: events without their owner, out of place or damaged are errors", "[unit]") {
+  const std::vector<Event> early = {{PointId(1), -5, 1}}, late = {{PointId(9), 70, 1}};
+  Sample sample;
+  SECTION("of no point") {
+    sample.change([&](Batch& batch) { batch.put_events(3, 5000, std::nullopt, early); });
+    require_only(sample.verify(), Severity::kError, "collection 3, slot 5000",
+                 "events belong to no point");
+  }
+  SECTION("without a first block") {
+    sample.change([&](Batch& batch) { batch.delete_events(3, 17, std::nullopt); });
+    require_only(sample.verify(), Severity::kError, "collection 3, slot 17",
+                 "the first block of events is missing");
+  }
+  SECTION("in a block before") {
+    sample.change([&](Batch& batch) { batch.put_events(3, 17, std::nullopt, late); });
+    require_only(sample.verify(), Severity::kError, "collection 3, slot 17",
+                 "reaches into the next one");
+  }
+  SECTION("before their block begins, or of bytes that are no events") {
+    const bool is_early = GENERATE(true, false);
+    sample.change_behind([&](rocksdb::DB& database, const auto& handle_of) {
+      const std::string key = encoding::event_key(3, 17, EventPosition{0, PointId(17)});
+      const std::string bytes = is_early ? encode_events(early) : "\x01\x01";
+      REQUIRE(database.Put({}, handle_of(Family::kEvents), key, bytes).ok());
+    });
+    require_only(sample.verify(), Severity::kError, "collection 3, events",
+                 "collection 3, slot 17: store: block of events with key");
+  }
+}
+
+TEST_CASE("verify: a store of before there were events is read as it is", "[unit]") {
+  Sample sample;
+  sample.change([](Batch& batch) {
+    for (std::uint32_t slot = 0; slot < 2 * kPointCount; ++slot) {
+      for (const CollectionNumber collection : {3U, 70000U}) {
+        batch.delete_events(collection, slot, std::nullopt);
+        batch.delete_events(collection, slot, EventPosition{0, PointId(slot)});
+      }
+    }
+  });
+  sample.change_behind([](rocksdb::DB& database, const auto& handle_of) {
+    REQUIRE(database.DropColumnFamily(handle_of(Family::kEvents)).ok());
+  });
+  const VerifyReport report = sample.verify();
+  REQUIRE(report.ok());
+  REQUIRE(report.event_count == 0);
+  REQUIRE(report.collection_count == 2);
 }
 
 TEST_CASE("verify: nothing is changed and every step is told", "[unit]") {

@@ -45,6 +45,7 @@ const std::map<std::string, Rooms, std::less<>>& third_party() {
       {"boost/system/error_code.hpp", {"server", "cli"}},
       {"boost/system/result.hpp", {"base"}},
       {"boost/assert/source_location.hpp", {"base"}},
+      {"boost/uuid/", {"base"}},
       {"spdlog/", {"base"}},
       {"prometheus/", {"base"}},
       {"toml++/", {"config"}},

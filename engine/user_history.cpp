@@ -1,0 +1,116 @@
+#include <algorithm>
+#include <map>
+
+#include "engine/collection_impl.h"
+#include "index/clustering.h"
+
+namespace tessera::engine {
+
+using storage::Event;
+
+namespace {
+
+/// Ids looked up under one lock.
+constexpr std::size_t kLookupBlock = 4096;
+
+}  // namespace
+
+std::optional<std::uint32_t> CollectionImpl::slot_of(const PointId& id) const {
+  SharedLock lock(state_mutex_);
+  return slots_.find(id);
+}
+
+Result<UserHistory> UsersImpl::history_of(std::span<const Event> events, const std::string& vector,
+                                          const CancelToken& cancel) const {
+  TESSERA_ASSIGN_OR_RETURN(const CollectionImpl::Field* field, std::as_const(owner_).field(vector));
+  UserHistory history;
+  std::vector<std::uint32_t> slots;
+  std::vector<const Event*> sources;
+  const std::size_t first = events.size() - std::min(events.size(), kHistoryEventsMax);
+  for (std::size_t begin = 0; begin < events.size(); begin += kLookupBlock) {
+    TESSERA_RETURN_IF_ERROR(cancel.check());
+    const std::size_t end = std::min(events.size(), begin + kLookupBlock);
+    SharedLock lock(owner_.state_mutex_);
+    for (std::size_t i = begin; i < end; ++i) {
+      const auto slot = owner_.slots_.find(events[i].id);
+      if (!slot) continue;
+      history.known.add(*slot);
+      if (i < first) continue;
+      slots.push_back(*slot);
+      sources.push_back(&events[i]);
+    }
+  }
+  auto vectors = field->vectors->vectors_of(slots);
+  history.items.reserve(slots.size());
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    if (vectors[i].empty()) continue;
+    retrieval::HistoryItem& item = history.items.emplace_back();
+    item.vector = std::move(vectors[i]);
+    item.slot = slots[i];
+    item.weight = sources[i]->weight;
+    item.at_seconds = static_cast<double>(sources[i]->at_us) / 1e6;
+  }
+  return history;
+}
+
+Result<UserHistory> UsersImpl::history(std::uint32_t slot, const std::string& vector,
+                                       const CancelToken& cancel) const {
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<Event> events, all_events(slot, cancel));
+  return history_of(events, vector, cancel);
+}
+
+std::vector<float> UsersImpl::vector_of(std::uint32_t slot, const std::string& name) const {
+  const auto stored = this->stored();
+  const auto field = std::as_const(*stored).field(name);
+  if (field.has_error()) return {};
+  return std::move((*field)->vectors->vectors_of({&slot, 1}).front());
+}
+
+Result<std::vector<UserInterest>> UsersImpl::interests_of(std::span<const Event> events,
+                                                          const UserRequest& request,
+                                                          const CancelToken& cancel) const {
+  const std::string vector = request.vector.value_or(
+      owner_.fields_.contains("") ? std::string() : owner_.fields_.begin()->first);
+  TESSERA_ASSIGN_OR_RETURN(const CollectionImpl::Field* field, std::as_const(owner_).field(vector));
+  std::shared_ptr<const TrainedClusters> clusters;
+  {
+    SharedLock lock(field->clusters_mutex);
+    clusters = field->clusters;
+  }
+  std::vector<UserInterest> interests;
+  if (clusters == nullptr) return interests;
+  retrieval::InterestsRequest mixture;
+  {
+    TESSERA_ASSIGN_OR_RETURN(UserHistory history, history_of(events, vector, cancel));
+    mixture.history = std::move(history.items);
+  }
+  if (mixture.history.empty()) return interests;
+  mixture.clusters = &clusters->clusters;
+  mixture.max_components = UINT32_MAX;
+  const VectorField::Identity& identity = field->vectors->identity();
+  TESSERA_ASSIGN_OR_RETURN(const auto components,
+                           retrieval::make_components(mixture, identity.metric));
+  std::vector<float> rows;
+  for (const retrieval::HistoryItem& item : mixture.history) {
+    rows.insert(rows.end(), item.vector.begin(), item.vector.end());
+  }
+  std::vector<std::uint32_t> assigned(mixture.history.size());
+  index::assign_clusters(clusters->clusters, {rows.data(), assigned.size(), identity.dim},
+                         assigned.data());
+  std::map<std::uint32_t, index::Bitmap> items;
+  for (std::size_t i = 0; i < assigned.size(); ++i)
+    items[assigned[i]].add(*mixture.history[i].slot);
+  for (const retrieval::InterestReport& component : components) {
+    UserInterest& interest = interests.emplace_back();
+    interest.cluster = component.cluster.value_or(0);
+    interest.weight = component.weight;
+    if (component.medoid) interest.medoid = owner_.slots_.id_of(*component.medoid);
+    for (const retrieval::Slot slot : component.items) {
+      interest.items.push_back(owner_.slots_.id_of(slot));
+    }
+    interest.item_count = items[interest.cluster].cardinality();
+  }
+  return interests;
+}
+
+}  // namespace tessera::engine

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/mutex.h"
+#include "engine/users.h"
+#include "index/bitmap.h"
+#include "retrieval/interests.h"
+
+namespace tessera::engine {
+
+class CollectionImpl;
+class VectorField;
+
+/// What a person's events are now: those whose item is there and has the vector.
+struct UserHistory {
+  std::vector<retrieval::HistoryItem> items;  ///< Of the newest kHistoryEventsMax, newest last.
+  index::Bitmap known;                        ///< Slots of the items of all events.
+};
+/// So many of a user's newest events make the interests. All of them are left out of answers.
+inline constexpr std::size_t kHistoryEventsMax = 10'000;
+
+/// The users of a collection are the points of another one, which is hidden: it has the same
+/// vectors, the user's id where it is a text as payload, and the events beside. It is made by the
+/// first write.
+/// Thread rule: safe from any thread. Lock order: creation_mutex_, then the database's.
+class UsersImpl final : public Users {
+ public:
+  explicit UsersImpl(CollectionImpl& owner) : owner_(owner) {}
+
+  /// The hidden collection; null before the first user. Set by the database.
+  [[nodiscard]] std::shared_ptr<CollectionImpl> stored() const;
+  void attach(std::shared_ptr<CollectionImpl> stored);
+
+  Result<WriteResult> put(PutUsers request, bool wait) override;
+  Result<WriteResult> append(AppendEvents request, bool wait) override;
+  Result<WriteResult> remove(const std::vector<UserId>& ids, bool wait) override;
+  [[nodiscard]] Result<UserInfo> get(const UserRequest& request,
+                                     const CancelToken& cancel) const override;
+  [[nodiscard]] Result<UserEventsPage> events(const UserEventsRequest& request,
+                                              const CancelToken& cancel) const override;
+  [[nodiscard]] Result<UserPage> scroll(const ScrollUsersRequest& request,
+                                        const CancelToken& cancel) const override;
+  [[nodiscard]] Result<std::uint64_t> count() const override;
+
+  /// kNotFound "No user with id x found".
+  [[nodiscard]] Result<std::uint32_t> slot_of(const UserId& id) const;
+  /// Of one of the owner's vectors. The slot is of stored().
+  [[nodiscard]] Result<UserHistory> history(std::uint32_t slot, const std::string& vector,
+                                            const CancelToken& cancel) const;
+  /// The user's own vector as it is searched with; empty when there is none.
+  [[nodiscard]] std::vector<float> vector_of(std::uint32_t slot, const std::string& name) const;
+
+ private:
+  Result<std::shared_ptr<CollectionImpl>> stored_or_created();
+  Result<std::vector<storage::Event>> all_events(std::uint32_t slot,
+                                                 const CancelToken& cancel) const;
+  Result<UserHistory> history_of(std::span<const storage::Event> events, const std::string& vector,
+                                 const CancelToken& cancel) const;
+  Result<std::vector<UserInterest>> interests_of(std::span<const storage::Event> events,
+                                                 const UserRequest& request,
+                                                 const CancelToken& cancel) const;
+
+  CollectionImpl& owner_;
+  Mutex creation_mutex_;  ///< Held while the hidden collection is made.
+  mutable Mutex mutex_;
+  std::shared_ptr<CollectionImpl> stored_ TESSERA_GUARDED_BY(mutex_);
+};
+
+}  // namespace tessera::engine
