@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "bench/support/arguments.h"
+#include "bench/support/daemon.h"
 #include "bench/support/report.h"
 #include "bench/support/run_setting.h"
 #include "bench/support/watch.h"
@@ -71,31 +72,11 @@ T require(Result<T> result) {
   return std::move(*result);
 }
 
-/// A folder that goes with the object.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string pattern = std::filesystem::temp_directory_path() / "tessera-bench-XXXXXX";
-    if (mkdtemp(pattern.data()) == nullptr) throw Failure("cannot make a folder in " + pattern);
-    path_ = pattern;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  [[nodiscard]] std::string path() const { return path_.string(); }
-
- private:
-  std::filesystem::path path_;
-};
-
 /// The rows of a workload in one sealed segment of a field; a row's slot is its number.
 class FieldOfRows {
  public:
   FieldOfRows(const Workload& workload, const index::IndexSpec& spec, unsigned thread_count)
-      : directory_(require(storage::DataDirectory::open(folder_.path() + "/data"))),
+      : directory_(require(storage::DataDirectory::open((folder_.path() / "data").string()))),
         store_(require(storage::Store::open(directory_->store_path(), {}))),
         field_(identity_of(workload), slots_, *store_, *directory_) {
     for (std::size_t row = 0; row < workload.rows.row_count; ++row) {
@@ -134,7 +115,7 @@ class FieldOfRows {
     return identity;
   }
 
-  TemporaryFolder folder_;
+  const ScratchFolder folder_{std::filesystem::temp_directory_path()};
   std::unique_ptr<storage::DataDirectory> directory_;
   std::unique_ptr<storage::Store> store_;
   engine::SlotTable slots_;
@@ -321,11 +302,5 @@ void run(const Arguments& arguments) {
 
 int main(int argc, char** argv) {
   const Arguments arguments = parse(argc, argv);
-  try {
-    run(arguments);
-  } catch (const std::exception& failure) {
-    std::fprintf(stderr, "%s: %s\n", kProgram, failure.what());
-    return 1;
-  }
-  return 0;
+  return exit_status_of(kProgram, [&] { run(arguments); });
 }

@@ -173,11 +173,5 @@ void run(const Arguments& arguments) {
 
 int main(int argc, char** argv) {
   const Arguments arguments = parse(argc, argv);
-  try {
-    run(arguments);
-  } catch (const std::exception& failure) {
-    std::fprintf(stderr, "%s: %s\n", kProgram, failure.what());
-    return 1;
-  }
-  return 0;
+  return exit_status_of(kProgram, [&] { run(arguments); });
 }

@@ -35,6 +35,16 @@ void Watch::wait(std::chrono::milliseconds pause) const {
   std::this_thread::sleep_for(pause);
 }
 
+int exit_status_of(const char* program, const std::function<void()>& run) {
+  try {
+    run();
+  } catch (const std::exception& failure) {
+    std::fprintf(stderr, "%s: %s\n", program, failure.what());
+    return 1;
+  }
+  return 0;
+}
+
 double seconds_since(Watch::Clock::time_point start) {
   return std::chrono::duration<double>(Watch::Clock::now() - start).count();
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <stdexcept>
 #include <string>
 
@@ -28,6 +29,9 @@ class Watch {
  private:
   const Clock::time_point deadline_;
 };
+
+/// Runs a program: 0, or 1 after its failure was printed.
+int exit_status_of(const char* program, const std::function<void()>& run);
 
 double seconds_since(Watch::Clock::time_point start);
 
