@@ -30,6 +30,10 @@ void encode_scored_points(JsonWriter& json, const std::vector<engine::ScoredPoin
 void encode_query_result(JsonWriter& json, const engine::QueryResult& result, Shown shown);
 void encode_write_result(JsonWriter& json, const engine::WriteResult& result);
 
+/// medoid and items, the members of an interest that say what it is made of.
+void encode_known_items(JsonWriter& json, const std::optional<PointId>& medoid,
+                        const std::vector<PointId>& items);
+
 void encode_user_id(JsonWriter& json, const engine::UserId& id);
 /// {id, vector?, events, interests}
 void encode_user(JsonWriter& json, const engine::UserInfo& user);

@@ -37,6 +37,20 @@ void encode_vectors(JsonWriter& json, const engine::NamedVectors& vectors) {
   json.end_object();
 }
 
+void encode_known_items(JsonWriter& json, const std::optional<PointId>& medoid,
+                        const std::vector<PointId>& items) {
+  json.key("medoid");
+  if (medoid) {
+    encode_point_id(json, *medoid);
+  } else {
+    json.null();
+  }
+  json.key("items");
+  json.begin_array();
+  for (const PointId& id : items) encode_point_id(json, id);
+  json.end_array();
+}
+
 namespace {
 
 void encode_parts(JsonWriter& json, const engine::Record& record, Shown shown) {
@@ -59,16 +73,7 @@ void encode_interests(JsonWriter& json, const std::vector<engine::InterestInfo>&
     json.field("weight", interest.weight);
     json.field("quota", interest.quota);
     json.field("returned", interest.returned);
-    json.key("medoid");
-    if (interest.medoid) {
-      encode_point_id(json, *interest.medoid);
-    } else {
-      json.null();
-    }
-    json.key("items");
-    json.begin_array();
-    for (const PointId& id : interest.items) encode_point_id(json, id);
-    json.end_array();
+    encode_known_items(json, interest.medoid, interest.items);
     if (!interest.label.empty()) {
       json.key("label");
       json.begin_array();

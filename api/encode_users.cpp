@@ -19,16 +19,7 @@ void encode_interests(JsonWriter& json, const std::vector<engine::UserInterest>&
     json.field("cluster", interest.cluster);
     json.field("weight", interest.weight);
     json.field("count", interest.item_count);
-    json.key("medoid");
-    if (interest.medoid) {
-      encode_point_id(json, *interest.medoid);
-    } else {
-      json.null();
-    }
-    json.key("items");
-    json.begin_array();
-    for (const PointId& id : interest.items) encode_point_id(json, id);
-    json.end_array();
+    encode_known_items(json, interest.medoid, interest.items);
     json.end_object();
   }
   json.end_array();
