@@ -18,7 +18,7 @@ constexpr std::size_t kTrainingRowsPerCluster = 256;
 constexpr std::size_t kDriftSample = 2000;
 constexpr std::uint64_t kDriftSeed = 1;
 constexpr std::uint32_t kClusterCountMin = 16;
-/// Slots whose vectors are read from the store at once.
+/// Slots whose vectors are copied at once.
 constexpr std::size_t kReadBlock = 1024;
 /// Slots that one round of background work assigns: the other work of its thread must not wait.
 constexpr std::size_t kSlotsPerRound = 20'000;
@@ -41,13 +41,7 @@ std::shared_ptr<ItemClusters> CollectionImpl::make_item_clusters(
   const VectorField& vectors = *field.vectors;
   return std::make_shared<ItemClusters>(
       std::shared_ptr<const index::Clusters>(trained, &trained->clusters),
-      [this, &vectors](std::span<const std::uint32_t> slots) {
-        auto read = shared_.store.get_vectors(number_, vectors.identity().number, slots);
-        if (read.has_value()) {
-          for (std::vector<float>& vector : *read) vectors.prepare_query(vector);
-        }
-        return read;
-      });
+      [&vectors](std::span<const std::uint32_t> slots) { return vectors.vectors_of(slots); });
 }
 
 Result<std::vector<float>> CollectionImpl::sample_vectors(const VectorField& field,
@@ -72,11 +66,8 @@ Result<std::vector<float>> CollectionImpl::sample_vectors(const VectorField& fie
     TESSERA_RETURN_IF_ERROR(cancel.check());
     const auto block =
         std::span(chosen).subspan(begin, std::min(kReadBlock, chosen.size() - begin));
-    TESSERA_ASSIGN_OR_RETURN(auto vectors,
-                             shared_.store.get_vectors(number_, field.identity().number, block));
-    for (std::vector<float>& vector : vectors) {
-      // Empty: deleted meanwhile.
-      field.prepare_query(vector);
+    // Empty: deleted meanwhile.
+    for (const std::vector<float>& vector : field.vectors_of(block)) {
       rows.insert(rows.end(), vector.begin(), vector.end());
     }
   }

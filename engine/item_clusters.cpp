@@ -47,7 +47,8 @@ Status ItemClusters::catch_up(const index::BuildControl& control, std::size_t sl
   const std::size_t block_count = (slots.size() + kBlockSlots - 1) / kBlockSlots;
   const auto work = [&](std::size_t block, std::size_t) {
     const std::size_t begin = block * kBlockSlots;
-    return assign(std::span(slots).subspan(begin, std::min(kBlockSlots, slots.size() - begin)));
+    assign(std::span(slots).subspan(begin, std::min(kBlockSlots, slots.size() - begin)));
+    return Status();
   };
   const auto blocks_done = [&](std::size_t done) {
     if (control.progress)
@@ -56,8 +57,8 @@ Status ItemClusters::catch_up(const index::BuildControl& control, std::size_t sl
   return index::run_blocks("cluster assignment", block_count, control, work, blocks_done);
 }
 
-Status ItemClusters::assign(std::span<const std::uint32_t> slots) {
-  TESSERA_ASSIGN_OR_RETURN(const auto vectors, fetch_(slots));
+void ItemClusters::assign(std::span<const std::uint32_t> slots) {
+  const auto vectors = fetch_(slots);
   std::vector<std::uint32_t> nearest(slots.size(), kNone);
   for (std::size_t i = 0; i < slots.size(); ++i) {
     if (vectors[i].empty()) continue;
@@ -76,7 +77,6 @@ Status ItemClusters::assign(std::span<const std::uint32_t> slots) {
   // Marked again meanwhile, a slot stays in marked_ and is assigned once more.
   Lock lock(marks_mutex_);
   for (const std::uint32_t slot : slots) in_work_.remove(slot);
-  return {};
 }
 
 std::vector<std::uint32_t> ItemClusters::clusters_of(std::span<const std::uint32_t> slots) const {

@@ -19,16 +19,16 @@ namespace tessera::engine {
 /// marks what it changed; the marked points are assigned in the background and before anybody asks
 /// for what depends on them, so that a write pays nothing and a read misses nothing.
 ///
-/// Invariant: a slot that is not marked has the cluster that its stored vector is nearest to, or
+/// Invariant: a slot that is not marked has the cluster that its vector is nearest to, or
 /// none without a vector. Assigning is the same routine that assigns the items of a history.
 /// Memory: 4 bytes a slot. Thread rule: safe from any thread; no lock is held while vectors are
 /// read, but that of catch_up(), which only others of its kind wait for.
 class ItemClusters {
  public:
   static constexpr std::uint32_t kNone = std::numeric_limits<std::uint32_t>::max();
-  /// Stored vectors as they are compared; an empty one where there is none.
+  /// Vectors as they are compared; an empty one where there is none.
   using Fetch =
-      std::function<Result<std::vector<std::vector<float>>>(std::span<const std::uint32_t> slots)>;
+      std::function<std::vector<std::vector<float>>(std::span<const std::uint32_t> slots)>;
 
   ItemClusters(std::shared_ptr<const index::Clusters> clusters, Fetch fetch)
       : clusters_(std::move(clusters)), fetch_(std::move(fetch)), sizes_(clusters_->count(), 0) {}
@@ -54,7 +54,7 @@ class ItemClusters {
   [[nodiscard]] std::vector<std::uint64_t> sizes() const;
 
  private:
-  Status assign(std::span<const std::uint32_t> slots);
+  void assign(std::span<const std::uint32_t> slots);
 
   const std::shared_ptr<const index::Clusters> clusters_;
   const Fetch fetch_;

@@ -98,16 +98,13 @@ Result<std::vector<float>> QueryRun::resolve(const VectorInput& input, const cha
   std::vector<float> vector;
   if (const auto* id = std::get_if<PointId>(&input)) {
     TESSERA_ASSIGN_OR_RETURN(const std::uint32_t slot, slot_of(*id));
-    TESSERA_ASSIGN_OR_RETURN(
-        auto stored, collection_.shared_.store.get_vectors(
-                         collection_.number_, field_->vectors->identity().number, {&slot, 1}));
-    if (stored.front().empty()) {
+    std::vector<float> stored = std::move(field_->vectors->vectors_of({&slot, 1}).front());
+    if (stored.empty()) {
       return Status(Code::kNotFound,
                     "Point " + id->to_string() + " has no vector `" + request_.using_vector + "`");
     }
     excluded_.add(slot);
-    field_->vectors->prepare_query(stored.front());
-    return std::move(stored.front());
+    return stored;
   }
   vector = std::get<std::vector<float>>(input);
   TESSERA_RETURN_IF_ERROR(check_vector(vector, what));
@@ -145,21 +142,6 @@ Result<std::vector<retrieval::HistoryItem>> QueryRun::resolve_history(
     items[positions[i]].vector = std::move(vectors[i]);
   }
   return items;
-}
-
-void QueryRun::name_clusters(std::vector<retrieval::HistoryItem>& history) const {
-  if (items_ == nullptr) return;
-  std::vector<std::uint32_t> slots;
-  std::vector<std::size_t> positions;
-  for (std::size_t i = 0; i < history.size(); ++i) {
-    if (!history[i].slot) continue;
-    slots.push_back(*history[i].slot);
-    positions.push_back(i);
-  }
-  const auto clusters = items_->clusters_of(slots);
-  for (std::size_t i = 0; i < slots.size(); ++i) {
-    if (clusters[i] != ItemClusters::kNone) history[positions[i]].cluster = clusters[i];
-  }
 }
 
 Status QueryRun::prepare_scope(const InterestsQuery& query) {
@@ -204,8 +186,10 @@ Result<retrieval::InterestsRequest> QueryRun::resolve_interests(const InterestsQ
     }
   }
   TESSERA_RETURN_IF_ERROR(resolve_people(query, request));
-  name_clusters(request.history);
-  for (retrieval::NeighborHistory& neighbor : request.neighbors) name_clusters(neighbor.history);
+  if (items_ != nullptr) {
+    name_clusters(*items_, request.history);
+    for (auto& neighbor : request.neighbors) name_clusters(*items_, neighbor.history);
+  }
   request.max_components = query.max_components;
   request.min_quota = query.min_quota;
   request.represent = query.represent;

@@ -37,8 +37,6 @@ class QueryRun {
   // Of stored users; see query_users.cpp.
   Status resolve_people(const InterestsQuery& query, retrieval::InterestsRequest& request);
   Status resolve_user(const InterestsQuery& query, retrieval::InterestsRequest& request);
-  /// What is known of the clusters of stored items need not be computed.
-  void name_clusters(std::vector<retrieval::HistoryItem>& history) const;
   Result<std::vector<retrieval::NeighborHistory>> find_neighbors(const std::vector<float>& vector,
                                                                  std::size_t count) const;
 

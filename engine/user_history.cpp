@@ -1,8 +1,6 @@
 #include <algorithm>
-#include <map>
 
 #include "engine/collection_impl.h"
-#include "index/clustering.h"
 
 namespace tessera::engine {
 
@@ -18,6 +16,20 @@ constexpr std::size_t kLookupBlock = 4096;
 std::optional<std::uint32_t> CollectionImpl::slot_of(const PointId& id) const {
   SharedLock lock(state_mutex_);
   return slots_.find(id);
+}
+
+void name_clusters(const ItemClusters& items, std::vector<retrieval::HistoryItem>& history) {
+  std::vector<std::uint32_t> slots;
+  std::vector<std::size_t> positions;
+  for (std::size_t i = 0; i < history.size(); ++i) {
+    if (!history[i].slot) continue;
+    slots.push_back(*history[i].slot);
+    positions.push_back(i);
+  }
+  const auto clusters = items.clusters_of(slots);
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    if (clusters[i] != ItemClusters::kNone) history[positions[i]].cluster = clusters[i];
+  }
 }
 
 Result<UserHistory> UsersImpl::history_of(std::span<const Event> events, const std::string& vector,
@@ -73,9 +85,11 @@ Result<std::vector<UserInterest>> UsersImpl::interests_of(std::span<const Event>
       owner_.fields_.contains("") ? std::string() : owner_.fields_.begin()->first);
   TESSERA_ASSIGN_OR_RETURN(const CollectionImpl::Field* field, std::as_const(owner_).field(vector));
   std::shared_ptr<const TrainedClusters> clusters;
+  std::shared_ptr<const ItemClusters> known;
   {
     SharedLock lock(field->clusters_mutex);
     clusters = field->clusters;
+    known = field->items;
   }
   std::vector<UserInterest> interests;
   if (clusters == nullptr) return interests;
@@ -85,21 +99,11 @@ Result<std::vector<UserInterest>> UsersImpl::interests_of(std::span<const Event>
     mixture.history = std::move(history.items);
   }
   if (mixture.history.empty()) return interests;
+  name_clusters(*known, mixture.history);
   mixture.clusters = &clusters->clusters;
   mixture.max_components = UINT32_MAX;
-  const VectorField::Identity& identity = field->vectors->identity();
   TESSERA_ASSIGN_OR_RETURN(const auto components,
-                           retrieval::make_components(mixture, identity.metric));
-  std::vector<float> rows;
-  for (const retrieval::HistoryItem& item : mixture.history) {
-    rows.insert(rows.end(), item.vector.begin(), item.vector.end());
-  }
-  std::vector<std::uint32_t> assigned(mixture.history.size());
-  index::assign_clusters(clusters->clusters, {rows.data(), assigned.size(), identity.dim},
-                         assigned.data());
-  std::map<std::uint32_t, index::Bitmap> items;
-  for (std::size_t i = 0; i < assigned.size(); ++i)
-    items[assigned[i]].add(*mixture.history[i].slot);
+                           retrieval::make_components(mixture, field->vectors->identity().metric));
   for (const retrieval::InterestReport& component : components) {
     UserInterest& interest = interests.emplace_back();
     interest.cluster = component.cluster.value_or(0);
@@ -108,7 +112,7 @@ Result<std::vector<UserInterest>> UsersImpl::interests_of(std::span<const Event>
     for (const retrieval::Slot slot : component.items) {
       interest.items.push_back(owner_.slots_.id_of(slot));
     }
-    interest.item_count = items[interest.cluster].cardinality();
+    interest.item_count = component.item_count;
   }
   return interests;
 }

@@ -13,6 +13,7 @@
 namespace tessera::engine {
 
 class CollectionImpl;
+class ItemClusters;
 class VectorField;
 
 /// What a person's events are now: those whose item is there and has the vector.
@@ -20,6 +21,8 @@ struct UserHistory {
   std::vector<retrieval::HistoryItem> items;  ///< Of the newest kHistoryEventsMax, newest last.
   index::Bitmap known;                        ///< Slots of the items of all events.
 };
+/// Sets the clusters of stored items as far as they are known, so that they need not be computed.
+void name_clusters(const ItemClusters& items, std::vector<retrieval::HistoryItem>& history);
 /// So many of a user's newest events make the interests. All of them are left out of answers.
 inline constexpr std::size_t kHistoryEventsMax = 10'000;
 

@@ -192,17 +192,14 @@ std::vector<InterestGroup> largest_groups(const InterestsRequest& request, Metri
   return groups;
 }
 
-/// The first slots of the items, each once.
-std::vector<Slot> known_slots(const std::vector<const HistoryItem*>& items) {
-  std::vector<Slot> slots;
+/// Stored items, each once: the first ones and how many there are.
+void add_items(const std::vector<const HistoryItem*>& items, InterestReport& report) {
+  SlotSet known;
   for (const HistoryItem* item : items) {
-    if (slots.size() == kReportItemsMax) break;
-    if (!item->slot) continue;
-    if (std::find(slots.begin(), slots.end(), *item->slot) == slots.end()) {
-      slots.push_back(*item->slot);
-    }
+    if (!item->slot || !known.addChecked(*item->slot)) continue;
+    if (report.items.size() < kReportItemsMax) report.items.push_back(*item->slot);
   }
-  return slots;
+  report.item_count = known.cardinality();
 }
 
 std::vector<InterestReport> from_history(const InterestsRequest& request, Metric metric) {
@@ -215,7 +212,7 @@ std::vector<InterestReport> from_history(const InterestsRequest& request, Metric
     report.cluster = group.cluster;
     report.weight = group.weight;
     report.medoid = medoid.slot;
-    if (group.is_own) report.items = known_slots(items);
+    if (group.is_own) add_items(items, report);
     switch (request.represent) {
       case Represent::kCentroid:
         // Opposite items cancel out: an actual item is a better query than no direction.

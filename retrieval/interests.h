@@ -118,7 +118,8 @@ struct InterestReport {
   /// The person's items in it that have a slot, each once: nearest to the centre first, the newer
   /// of equally near ones, at most kReportItemsMax.
   std::vector<Slot> items;
-  std::vector<float> vector;  ///< The vector that was searched with.
+  std::size_t item_count = 0;  ///< All of them.
+  std::vector<float> vector;   ///< The vector that was searched with.
 };
 
 struct InterestsResult {

@@ -40,7 +40,7 @@ class FakeStore {
     const std::scoped_lock lock(mutex_);
     clusters_.erase(slot);
   }
-  [[nodiscard]] Result<std::vector<Vector>> fetch(std::span<const std::uint32_t> slots) const {
+  [[nodiscard]] std::vector<Vector> fetch(std::span<const std::uint32_t> slots) const {
     const std::scoped_lock lock(mutex_);
     std::vector<Vector> vectors(slots.size());
     for (std::size_t i = 0; i < slots.size(); ++i) {
@@ -138,17 +138,17 @@ TEST_CASE("item clusters: a round may be bounded, and a cancelled one goes on la
   check_equal(items, store, 5000);
 }
 
-TEST_CASE("item clusters: a failed read keeps the marks") {
+TEST_CASE("item clusters: a failure keeps the marks") {
   FakeStore store;
   bool fails = true;
   ItemClusters items(directions(), [&](std::span<const std::uint32_t> slots) {
-    if (fails) return Result<std::vector<Vector>>(Status(Code::kUnavailable, "the disk is gone"));
+    if (fails) throw std::bad_alloc();
     return store.fetch(slots);
   });
   store.put(7, 2);
   const std::uint32_t slot = 7;
   items.mark({&slot, 1});
-  CHECK(items.catch_up(threads(1)).code() == Code::kUnavailable);
+  CHECK(items.catch_up(threads(1)).code() == Code::kResourceExhausted);
   fails = false;
   REQUIRE(items.catch_up(threads(1)).ok());
   check_equal(items, store, 8);
