@@ -104,9 +104,9 @@ std::vector<rocksdb::ColumnFamilyDescriptor> family_descriptors(const StoreOptio
   std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
   const rocksdb::ColumnFamilyOptions small = small_record_options(options, cache);
   descriptors.emplace_back(rocksdb::kDefaultColumnFamilyName, small);
-  for (const char* name : kFamilyNames) {
-    const bool is_vectors = name == kFamilyNames[static_cast<std::size_t>(Family::kVectors)];
-    descriptors.emplace_back(name, is_vectors ? vector_options(options, cache) : small);
+  for (std::size_t i = 0; i < kFamilyNames.size(); ++i) {
+    const bool is_vectors = static_cast<Family>(i) == Family::kVectors;
+    descriptors.emplace_back(kFamilyNames[i], is_vectors ? vector_options(options, cache) : small);
   }
   return descriptors;
 }
