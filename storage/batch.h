@@ -12,12 +12,24 @@
 namespace tessera::storage {
 
 /// The store's column families. Their order is that of kFamilyNames.
-enum class Family : std::uint8_t { kMeta, kPoints, kPayloads, kVectors, kRows, kEvents };
-inline constexpr std::array<const char*, 6> kFamilyNames = {"meta",    "points", "payloads",
-                                                            "vectors", "rows",   "events"};
+enum class Family : std::uint8_t {
+  kMeta,
+  kPoints,
+  kPayloads,
+  kVectors,
+  kRows,
+  kEvents,
+  kAdapters,
+  kSessions,
+};
+inline constexpr std::array<const char*, 8> kFamilyNames = {
+    "meta", "points", "payloads", "vectors", "rows", "events", "adapters", "sessions"};
+/// The first of them are in every store; the others came one by one, in their order.
+inline constexpr std::size_t kFirstFamilyCount = 5;
 /// Those whose keys begin with a collection number.
-inline constexpr std::array<Family, 5> kCollectionFamilies = {
-    Family::kPoints, Family::kPayloads, Family::kVectors, Family::kRows, Family::kEvents};
+inline constexpr std::array<Family, 7> kCollectionFamilies = {
+    Family::kPoints, Family::kPayloads, Family::kVectors, Family::kRows,
+    Family::kEvents, Family::kAdapters, Family::kSessions};
 
 /// Operations in order, their keys and values behind each other in one buffer.
 struct BatchOperations {

@@ -369,8 +369,8 @@ class RocksStore final : public Store {
     return EventBlock{key->begin, std::move(*events)};
   }
 
-  /// All; of a store that is only read, those that it has: one of before there were events has none
-  /// for them. They are the last, so that the handles keep their places.
+  /// All; of a store that is only read, those that it has: an older one lacks some of the last. The
+  /// handles keep their places.
   Result<std::vector<rocksdb::ColumnFamilyDescriptor>> families_to_open(
       const StoreOptions& options, const rocksdb::DBOptions& settings) const {
     auto families = family_descriptors(options);
@@ -378,8 +378,12 @@ class RocksStore final : public Store {
     std::vector<std::string> names;
     TESSERA_RETURN_IF_ERROR(
         status_of(rocksdb::DB::ListColumnFamilies(settings, path_, &names), "store " + path_));
-    const char* const events = kFamilyNames[static_cast<std::size_t>(Family::kEvents)];
-    if (std::find(names.begin(), names.end(), events) == names.end()) families.pop_back();
+    const auto is_missing = [&](const rocksdb::ColumnFamilyDescriptor& family) {
+      return std::find(names.begin(), names.end(), family.name) == names.end();
+    };
+    while (families.size() > 1 + kFirstFamilyCount && is_missing(families.back())) {
+      families.pop_back();
+    }
     return families;
   }
 
