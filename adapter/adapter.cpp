@@ -9,6 +9,9 @@
 namespace tessera::adapter {
 namespace {
 
+/// Attention weights that are kept at once.
+constexpr std::size_t kScoresMax = 1U << 20;
+
 void append_row(const std::vector<float>& item, std::size_t dim, Values& rows) {
   rows.insert(rows.end(), item.begin(), item.begin() + static_cast<std::ptrdiff_t>(dim));
 }
@@ -36,33 +39,43 @@ Person Adapter::begin(std::span<const std::vector<float>> items) const {
   return person;
 }
 
-/// h' = norm(softmax(h F^T / sqrt(D)) F + h) for the histories of all, behind each other.
-void Adapter::rewrite(std::span<const Person* const> persons, Scratch& scratch) const {
-  Values& rows = scratch.rewritten;
-  rows.clear();
+/// h' = norm(softmax(h F^T / sqrt(D)) F + h) of one person.
+Status Adapter::rewrite(const Person& person, const Check& check, Scratch& scratch,
+                        float* to) const {
+  const std::size_t count = person.context_count;
+  const MatrixView context{person.context.data(), count, dim(), dim()};
   const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(dim())));
-  for (const Person* person : persons) {
-    const std::size_t begin = rows.size();
-    rows.resize(begin + person->history.size());
-    float* const to = rows.data() + begin;
-    if (person->context_count == 0) {
-      std::copy(person->history.begin(), person->history.end(), to);
-      continue;
-    }
-    const std::size_t count = person->context_count;
+  const std::size_t block = std::max<std::size_t>(1, kScoresMax / count);
+  for (std::size_t begin = 0; begin < person.history_count; begin += block) {
+    TESSERA_RETURN_IF_ERROR(check());
+    const std::size_t rows = std::min(block, person.history_count - begin);
     Values& scores = scratch.scores;
-    scores.resize(person->history_count * count);
-    const MatrixView context{person->context.data(), count, dim(), dim()};
-    multiply_transposed({person->history.data(), person->history_count, dim(), dim()}, context,
+    scores.resize(rows * count);
+    multiply_transposed({person.history.data() + begin * dim(), rows, dim(), dim()}, context,
                         scores.data(), count);
-    for (std::size_t i = 0; i < person->history_count; ++i) {
+    for (std::size_t i = 0; i < rows; ++i) {
       kernels().softmax(scores.data() + i * count, count, scale);
     }
-    multiply({scores.data(), person->history_count, count, count}, context, to, dim());
-    kernels().add_and_norm(to, person->history.data(), weights_.attention_norm.weight.data(),
-                           weights_.attention_norm.bias.data(), person->history_count, dim(),
-                           weights_.layer_norm_eps);
+    multiply({scores.data(), rows, count, count}, context, to + begin * dim(), dim());
   }
+  kernels().add_and_norm(to, person.history.data(), weights_.attention_norm.weight.data(),
+                         weights_.attention_norm.bias.data(), person.history_count, dim(),
+                         weights_.layer_norm_eps);
+  return {};
+}
+
+/// h' of all, behind each other; without context that is h.
+Status Adapter::rewrite(std::span<const Person* const> persons, const Check& check,
+                        Scratch& scratch) const {
+  Values& rows = scratch.rewritten;
+  rows.clear();
+  for (const Person* person : persons) {
+    const std::size_t begin = rows.size();
+    rows.insert(rows.end(), person->history.begin(), person->history.end());
+    if (person->context_count == 0) continue;
+    TESSERA_RETURN_IF_ERROR(rewrite(*person, check, scratch, rows.data() + begin));
+  }
+  return {};
 }
 
 /// u = norm(output(relu(hidden([v; g]))) + v), where there were vectors before.
@@ -97,7 +110,7 @@ Status Adapter::vectors(std::span<const Person* const> persons, const Check& che
     counts.push_back(person->history_count);
     is_first = is_first && person->vector_count == 0;
   }
-  rewrite(persons, scratch);
+  TESSERA_RETURN_IF_ERROR(rewrite(persons, check, scratch));
   TESSERA_RETURN_IF_ERROR(
       encode_histories(weights_, {scratch.rewritten, counts}, check, scratch, out));
   if (!is_first) fuse(persons, scratch, out);

@@ -51,7 +51,9 @@ class Adapter {
   void observe(Person& person, std::span<const std::vector<float>> items, Scratch& scratch) const;
 
  private:
-  void rewrite(std::span<const Person* const> persons, Scratch& scratch) const;
+  Status rewrite(const Person& person, const Check& check, Scratch& scratch, float* to) const;
+  Status rewrite(std::span<const Person* const> persons, const Check& check,
+                 Scratch& scratch) const;
   void fuse(std::span<const Person* const> persons, Scratch& scratch, Values& vectors) const;
 
   const Weights weights_;

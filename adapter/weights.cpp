@@ -291,7 +291,7 @@ Result<Weights> read_weights(std::string_view bytes) {
     return invalid_key("heads", std::to_string(weights.head_count) + " heads do not divide " +
                                     std::to_string(weights.dim) + " dimensions");
   }
-  weights.parameter_count_ = reader.value_count();
+  weights.parameter_count = reader.value_count();
   return weights;
 }
 

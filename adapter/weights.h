@@ -70,8 +70,7 @@ struct Weights {
   Norm position_norm;     ///< sasrec.
   std::vector<TransformerLayer> layers;
 
-  [[nodiscard]] std::size_t parameter_count() const { return parameter_count_; }
-  std::size_t parameter_count_ = 0;
+  std::size_t parameter_count = 0;
 };
 
 // What one round may cost.

@@ -55,7 +55,7 @@ TEST_CASE("weights: a file is read whole") {
     REQUIRE(weights.has_value());
     std::size_t count = 0;
     for (const auto& [name, tensor] : adapter.tensors) count += tensor.values.size();
-    CHECK(weights->parameter_count() == count);
+    CHECK(weights->parameter_count == count);
     CHECK(backbone_name(weights->backbone) == backbone);
     CHECK(weights->dim == 8);
     CHECK(weights->context_size == 5);
