@@ -163,7 +163,8 @@ Status AdapterRegistry::commit(PutAdapter& put) {
   put.info.created_at_us = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
   storage::Batch batch;
   batch.put_adapter(owner_.number_, put.name, {put.info.version, put.info.created_at_us, put.file});
-  TESSERA_RETURN_IF_ERROR(write(std::move(batch), X entry = std::make_shared<const Entry>(Entry{put.info, put.adapter});
+  TESSERA_RETURN_IF_ERROR(write(std::move(batch)));
+  auto entry = std::make_shared<const Entry>(Entry{put.info, put.adapter});
   Lock lock(mutex_);
   entries_[put.name] = std::move(entry);
   return {};
