@@ -3,7 +3,7 @@
 A set is a folder: train.tsv.gz, valid.tsv.gz, test.tsv.gz (lines of user<TAB>item, in time order
 where the source has one), item_vectors.npy and user_vectors.npy (row = id; both in one space; a row
 of zeros has no train data). Without vectors, or split in another way than the files, the vectors
-are made from the train part (recommendation_vectors.py), so that they have seen nothing of the rest.
+are made from the train part (recommendation_vectors.py), which then know nothing else.
 """
 
 import gzip
@@ -87,13 +87,13 @@ def load_set(folder: str, split: str = "given", seed: int = 42,
     name = root.resolve().name
     paths = [root / f"{kind}_vectors.npy" for kind in ("item", "user")]
     if not any(path.exists() for path in paths):
-        parts = {part: _load_split(root / f"{part}.tsv.gz", None) for part in PARTS}
+        parts = {part: load_split(root / f"{part}.tsv.gz") for part in PARTS}
         return _with_own_vectors(name, divided(parts, split, seed, holdout), None)
     items, users = map(_load_vectors, paths)
     if items.shape[1] != users.shape[1]:
         raise DataError(f"{folder}: items have {items.shape[1]} dimensions, users {users.shape[1]}")
     shape = (len(users), len(items))
-    parts = {part: _load_split(root / f"{part}.tsv.gz", shape) for part in PARTS}
+    parts = {part: load_split(root / f"{part}.tsv.gz", shape) for part in PARTS}
     if split == "given":
         return RecommendationSet(name, parts, items, users)
     return _with_own_vectors(name, divided(parts, split, seed, holdout), (*shape, items.shape[1]))
@@ -104,7 +104,7 @@ def divided(parts: dict[str, Split], split: str, seed: int, holdout: float) -> d
 
     "leave-last-out": the last item of everybody is for the test, the one before it for validation;
     people with fewer than three stay in train. "ratio": of everybody's items the share `holdout`,
-    drawn by seed, is for the test, half as many for validation, at least one each; again from three.
+    drawn by seed, is for the test, half as many for validation, one each or more; again from three.
     """
     if split == "given":
         return parts
@@ -166,7 +166,7 @@ def _load_vectors(path: pathlib.Path) -> np.ndarray:
     return normalised(vectors)
 
 
-def _load_split(path: pathlib.Path, shape: tuple[int, int] | None) -> Split:
+def load_split(path: pathlib.Path, shape: tuple[int, int] | None = None) -> Split:
     pairs: Split = defaultdict(list)
     try:
         with gzip.open(path, "rt", encoding="ascii") as lines:

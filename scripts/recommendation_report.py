@@ -40,7 +40,8 @@ def report_part(run: PartRun, measure: str, seed: int, resamples: int) -> dict[s
                                     gains[name][place]) for name in names}})
     return {"set": run.set_name, "part": run.part, "people": len(run.users),
             "best_single_vector": base.method.name, "chosen_by": measure,
-            "methods": methods, "buckets": _buckets(run, base, measure, seed, resamples)} | run.about
+            "methods": methods,
+            "buckets": _buckets(run, base, measure, seed, resamples)} | run.about
 
 
 def _buckets(run: PartRun, base: MethodRun, measure: str, seed: int,

@@ -111,7 +111,7 @@ def merged(runs: list[PartRun]) -> PartRun:
     return PartRun(runs[0].set_name, runs[0].part, users, lengths, methods, runs[0].about)
 
 
-# ---- choice of settings on a validation part ------------------------------------------------------
+# ---- choice of settings on a validation part ------------------------------------------------
 
 
 def best_single(run: PartRun, measure: str) -> MethodRun:

@@ -1,8 +1,8 @@
-"""Vectors of users and items from interactions alone: truncated SVD of the train matrix, numpy only.
+"""Vectors of users and items from interactions alone: truncated SVD of the train matrix, in numpy.
 
-The matrix has 1 / sqrt(items of the user * users of the item) where a person has an item. Both sides
-are scaled by the square root of the singular values, which puts them into one space. The SVD is the
-randomised one of Halko, Martinsson and Tropp (2011) with subspace iteration.
+The matrix has 1 / sqrt(items of the user * users of the item) where a person has an item. Both
+sides are scaled by the square root of the singular values, which puts them into one space. The SVD
+is the randomised one of Halko, Martinsson and Tropp (2011) with subspace iteration.
 """
 
 import numpy as np
