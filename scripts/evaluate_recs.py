@@ -182,11 +182,11 @@ class Evaluation:
             oracle = daemon_oracle(loaded, data, arguments.part)
             people, _ = data.people(arguments.part, arguments.users, arguments.seeds[0])
             result = check(loaded, oracle, data, people, methods)
-            rows = [["method", "people", "same quotas", "same list", "equal scores",
+            rows = [["method", "people", "same quotas", "same items", "same list",
                      "index overlap@100", "verdict"]]
             for one in result.checks:
-                rows.append([one.name, str(one.answers), str(one.same_quotas), str(one.same_list),
-                             str(one.close_scores), f"{one.overlap:.4f}",
+                rows.append([one.name, str(one.answers), str(one.same_quotas), str(one.same_set),
+                             str(one.same_list), f"{one.overlap:.4f}",
                              "same" if one.passed else one.first_difference])
             rows += [[name, "", "", "", "", "", f"not checked: {why}"]
                      for name, why in result.skipped.items()]

@@ -1,9 +1,10 @@
 """The daemon's answers against the numpy oracle, person by person and hit by hit.
 
 The oracle takes from the daemon what is not the method's business: the stored vectors to the bit,
-and which cluster every item is in. In exact mode quotas and lists must be the same; where they are
-not, the scores of the hits that differ say whether two of them were merely too close for single
-precision (SAME_SCORE).
+and which cluster every item is in. In exact mode quotas and items must be the same; where they are
+not, the scores say whether hits were merely too close for single precision (SAME_SCORE). The order
+must be the same too, but for components of the same weight, whose turns rounding decides: there it
+must follow the rule of the merge with the weights that the daemon reports.
 """
 
 from dataclasses import dataclass, field
@@ -19,25 +20,25 @@ from recommendation_oracle import Answer, Catalogue, Oracle, StoredUser, Unsuppo
 from tessera_client import chunks
 
 SAME_SCORE = 2e-6
+SAME_SHARE = 1e-6
 
 
 @dataclass
 class Check:
-    """Of one method: how many answers were as wanted. `first_difference` names the first that is
-    neither the same nor explained by equal scores."""
+    """Of one method: how many answers were as wanted. `first_difference` names the first that was
+    not, and was not explained by equal scores or weights either."""
     name: str
     answers: int = 0
     same_list: int = 0
     same_set: int = 0
-    close_scores: int = 0  # Another list, but no score at any place is off by more than SAME_SCORE.
     same_quotas: int = 0
+    passes: int = 0
     overlap: float = 0.0  # With the index: share of the exact list that came back, mean.
     first_difference: str = ""
 
     @property
     def passed(self) -> bool:
-        return (self.same_quotas == self.answers
-                and self.same_list + self.close_scores == self.answers)
+        return self.passes == self.answers
 
     def as_json(self) -> dict[str, Any]:
         return self.__dict__ | {"passed": self.passed}
@@ -102,25 +103,60 @@ def _check_group(loaded: LoadedSet, oracle: Oracle, data: RecommendationSet, met
 
 def compare(want: Answer, found: dict[str, Any], one: Check) -> str:
     """Counts one answer; what is wrong with it, if anything."""
-    quotas = [interest["quota"] for interest in found.get("interests", [])]
-    same_quotas = quotas == want.quotas
-    one.same_quotas += same_quotas
+    interests = found.get("interests", [])
+    quotas = {interest["cluster"]: interest["quota"] for interest in interests}
     ids = [point["id"] for point in found["points"]]
+    one.same_quotas += quotas == want.quotas
+    one.same_list += ids == want.ids
     one.same_set += set(ids) == set(want.ids)
-    if not same_quotas:
-        return f"quotas {quotas}, wanted {want.quotas}"
+    wrong = _difference(want, found, quotas, ids)
+    one.passes += not wrong
+    return wrong
+
+
+def _difference(want: Answer, found: dict[str, Any], quotas: dict[int, int],
+                ids: list[int]) -> str:
+    if quotas != want.quotas:
+        return f"quotas by cluster {quotas}, wanted {want.quotas}"
     if ids == want.ids:
-        one.same_list += 1
         return ""
-    if len(ids) == len(want.ids):
-        scores = [interest["score"] if (interest := point.get("interest")) else point["score"]
-                  for point in found["points"]]
-        apart = max(abs(score - want.scores[item])
-                    for score, item in zip(scores, want.ids, strict=True))
-        if apart <= SAME_SCORE:
-            one.close_scores += 1
-            return ""
-    place = next((i for i, (a, b) in enumerate(zip(ids, want.ids)) if a != b),
-                 min(len(ids), len(want.ids)))
-    return (f"{len(ids)} hits, wanted {len(want.ids)}; at place {place + 1} "
-            f"{ids[place:place + 1]}, wanted {want.ids[place:place + 1]}")
+    if len(ids) != len(want.ids) or len(set(ids)) != len(ids):
+        return f"{len(ids)} hits, {len(set(ids))} different, wanted {len(want.ids)}"
+    if set(ids) != set(want.ids):
+        apart = np.abs(np.sort([_score(point) for point in found["points"]])
+                       - np.sort(list(want.scores.values())))
+        if apart.max() > SAME_SCORE:
+            more, less = set(ids) - set(want.ids), set(want.ids) - set(ids)
+            return f"found {sorted(more)[:5]} instead of {sorted(less)[:5]}"
+    if not follows_merge(found):
+        place = next(i for i, (a, b) in enumerate(zip(ids, want.ids, strict=True)) if a != b)
+        return f"another order from place {place + 1} on"
+    return ""
+
+
+def _score(point: dict[str, Any]) -> float:
+    return point["interest"]["score"] if "interest" in point else point["score"]
+
+
+def follows_merge(found: dict[str, Any]) -> bool:
+    """Whether the order is one that the weights and scores of the answer itself allow: by turns,
+    each to a component that is furthest behind its share; or by score."""
+    scores = np.array([_score(point) for point in found["points"]])
+    if np.all(np.diff(scores) <= SAME_SCORE):
+        return True
+    if not found.get("interests"):
+        return False
+    weights = np.array([interest["weight"] for interest in found["interests"]])
+    left = np.array([interest["returned"] for interest in found["interests"]])
+    taken = np.zeros(len(weights))
+    last = np.full(len(weights), np.inf)
+    for place, point in enumerate(found["points"], 1):
+        component = point["interest"]["component"]
+        behind = np.where(left > taken, weights * place - taken, -np.inf)
+        if (behind[component] < behind.max() - SAME_SHARE
+                or point["interest"]["rank"] != taken[component]
+                or scores[place - 1] > last[component] + SAME_SCORE):
+            return False
+        taken[component] += 1
+        last[component] = scores[place - 1]
+    return True

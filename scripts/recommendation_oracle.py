@@ -33,7 +33,7 @@ class StoredUser:
 @dataclass
 class Answer:
     ids: list[int]
-    quotas: list[int] = field(default_factory=list)  # By component.
+    quotas: dict[int, int] = field(default_factory=dict)  # By cluster; without those left out.
     scores: dict[int, float] = field(default_factory=dict)  # Of every item in `ids`.
 
 
@@ -97,8 +97,9 @@ def smoothed(own: list[Group], neighbors: list[list[Group]], share: float) -> li
         mine, theirs = by_cluster.get(cluster), others.get(cluster, [])
         if share == 1 and not theirs:
             continue
-        weight = share * sum(group.weight for group in theirs) / len(neighbors)
-        weight += (1 - share) * mine.weight if mine else 0
+        weight = (1 - share) * mine.weight if mine else 0.0
+        for group in theirs:
+            weight += share * group.weight / len(neighbors)
         if not theirs:
             result.append(Group(cluster, weight, mine.mean, mine.items))
             continue
@@ -160,7 +161,7 @@ class Oracle:
         places = np.flatnonzero(scores >= bound)
         places = places[np.lexsort((self._items[places], -scores[places]))][:limit]
         ids = self._items[places].tolist()
-        return Answer(ids, [], dict(zip(ids, scores[places].tolist(), strict=True)))
+        return Answer(ids, {}, dict(zip(ids, scores[places].tolist(), strict=True)))
 
     # ---- interests ------------------------------------------------------------------------------
 
@@ -184,8 +185,12 @@ class Oracle:
         groups = groups[:interests.get("max_components", 5)]
         weights = np.array([group.weight for group in groups])
         vectors = [self._component(group, interests, history, vector) for group in groups]
-        return self._mixture(vectors, active(weights / weights.sum(), limit, interests), limit,
-                             excluded | set(history), interests.get("merge", "interleave"))
+        shares = active(weights / weights.sum(), limit, interests)
+        answer, quotas = self._mixture(vectors, shares, limit, excluded | set(history),
+                                       interests.get("merge", "interleave"))
+        answer.quotas = {group.cluster: quota for group, quota, share
+                         in zip(groups, quotas, shares, strict=True) if share > 0}
+        return answer
 
     def _groups(self, history: list[int]) -> list[Group]:
         members: dict[int, list[int]] = defaultdict(list)
@@ -225,7 +230,7 @@ class Oracle:
         return unit(blend * towards + (1 - blend) * own)
 
     def _mixture(self, vectors: list[np.ndarray], shares: np.ndarray, limit: int,
-                 excluded: set[int], merge: str) -> Answer:
+                 excluded: set[int], merge: str) -> tuple[Answer, list[int]]:
         """One search a component; an item goes to the component that scores it best, and the
         other one takes its next. A component never needs more than `limit` of its list."""
         limit = min(limit, len(self._items) - int(np.isin(self._items, list(excluded)).sum()))
@@ -252,8 +257,10 @@ class Oracle:
                   if owner.get(item) == component] for component in range(len(vectors))]
         scores = {item: found[component].scores[item] for item, component in owner.items()}
         if merge == "score":
-            return Answer(sorted(scores, key=lambda item: (-scores[item], item)), quotas, scores)
-        return Answer(interleaved(lists, shares), quotas, scores)
+            ids = sorted(scores, key=lambda item: (-scores[item], item))
+        else:
+            ids = interleaved(lists, shares)
+        return Answer(ids, {}, scores), quotas
 
     # ---- rounds ---------------------------------------------------------------------------------
 

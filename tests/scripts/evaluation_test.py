@@ -67,7 +67,7 @@ class Evaluation(DaemonTest):
         found = {row["name"]: row for row in report["methods"]}
         for row in wanted["methods"]:
             # Clusters are trained apart, so interests are alike but not equal.
-            tolerance = 0.004 if row["family"] == "single vector" else 0.1
+            tolerance = 0.004 if row["family"] == "single vector" else 0.15
             for measure in ("recall@50", "recall@100", "ndcg@50", "hit@50", "diversity@20",
                             "categories@20"):
                 self.assertAlmostEqual(
@@ -84,7 +84,9 @@ class Evaluation(DaemonTest):
         for row in report["checks"][0]["methods"]:
             self.assertTrue(row["passed"], f"seed {SEED}: {row}")
             self.assertEqual(row["answers"], 25)
-            self.assertGreater(row["same_list"], 20)
+            self.assertEqual(row["same_set"], 25)
+            if "smooth" not in row["name"]:  # Its weights are often equal but for rounding.
+                self.assertEqual(row["same_list"], 25)
             self.assertGreaterEqual(row["overlap"], 0.97)
         self.assertIn("default, ward", report["checks"][0]["skipped"])
 

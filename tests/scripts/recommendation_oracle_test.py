@@ -87,7 +87,7 @@ class Answers(unittest.TestCase):
                            "blend": 0.25, "blend_with": "vector"})
         self.assertEqual(len(set(answer.ids)), 50)
         self.assertFalse(set(answer.ids) & set(history))
-        self.assertEqual(sum(answer.quotas), 50)
+        self.assertEqual(sum(answer.quotas.values()), 50)
         self.assertEqual(len(answer.quotas), 3)
         # No item that was left out beats the worst hit for the vector that scores it best: the
         # best score of a hit is its own component's, or else it would have gone there.
@@ -102,7 +102,7 @@ class Answers(unittest.TestCase):
             owners[item] = int(near.argmin())
             self.assertLess(near.min(), 1e-6)
         counts = np.bincount(list(owners.values()), minlength=3)
-        self.assertEqual(counts.tolist(), answer.quotas)
+        self.assertEqual(counts.tolist(), list(answer.quotas.values()))
         for component in range(3):
             worst = min(scores[i, component] for i, owner in owners.items() if owner == component)
             for item in set(range(200)) - set(history):
@@ -147,29 +147,48 @@ class Answers(unittest.TestCase):
 
 
 class Comparison(unittest.TestCase):
-    WANTED = Answer([4, 2, 9], [2, 1], {4: 0.9, 2: 0.8, 9: 0.5})
+    """Two interests of equal weight and one of half, that take turns."""
+    WANTED = Answer([4, 2, 9, 5, 7], {11: 2, 12: 2, 13: 1},
+                    {4: 0.9, 2: 0.8, 9: 0.5, 5: 0.7, 7: 0.6})
+    SCORES = {4: 0.9, 2: 0.8, 9: 0.5, 5: 0.7, 7: 0.6, 8: 0.4999999, 6: 0.499}
+    OWNERS = {4: 0, 5: 0, 2: 1, 7: 1, 9: 2, 8: 2, 6: 2}
 
-    @staticmethod
-    def found(ids, scores, quotas):
-        return {"points": [{"id": i, "score": s} for i, s in zip(ids, scores, strict=True)],
-                "interests": [{"quota": quota} for quota in quotas]}
+    def found(self, ids, quotas=(2, 2, 1), weights=(0.4, 0.4, 0.2)):
+        taken = [0, 0, 0]
+        points = []
+        for item in ids:
+            owner = self.OWNERS[item]
+            points.append({"id": item, "score": self.SCORES[item], "interest": {
+                "component": owner, "rank": taken[owner], "score": self.SCORES[item]}})
+            taken[owner] += 1
+        return {"points": points, "interests": [
+            {"cluster": 11 + i, "quota": quota, "returned": quota, "weight": weight}
+            for i, (quota, weight) in enumerate(zip(quotas, weights, strict=True))]}
 
-    def outcome(self, *answer):
+    def passes(self, *answer):
         one = Check("m", answers=1)
         text = compare(self.WANTED, self.found(*answer), one)
         self.assertEqual(bool(text), not one.passed)
-        return one.passed, one.same_list
+        return one.passed
 
     def test_the_same(self):
-        self.assertEqual(self.outcome([4, 2, 9], [0.9, 0.8, 0.5], [2, 1]), (True, 1))
+        self.assertTrue(self.passes([4, 2, 9, 5, 7]))
+
+    def test_turns_of_equal_weights_may_change(self):
+        self.assertTrue(self.passes([2, 4, 9, 7, 5]))
+
+    def test_turns_of_other_weights_may_not(self):
+        self.assertFalse(self.passes([9, 2, 4, 7, 5]))
+        self.assertFalse(self.passes([5, 2, 9, 4, 7][::-1]))
 
     def test_another_item_of_the_same_score_is_a_tie(self):
-        self.assertEqual(self.outcome([4, 2, 7], [0.9, 0.8, 0.5000001], [2, 1]), (True, 0))
+        self.assertTrue(self.passes([4, 2, 8, 5, 7]))
+        self.assertFalse(self.passes([4, 2, 6, 5, 7]))
 
-    def test_another_score_another_length_and_other_quotas_fail(self):
-        self.assertFalse(self.outcome([4, 2, 7], [0.9, 0.8, 0.499], [2, 1])[0])
-        self.assertFalse(self.outcome([4, 2], [0.9, 0.8], [2, 1])[0])
-        self.assertFalse(self.outcome([4, 2, 9], [0.9, 0.8, 0.5], [1, 2])[0])
+    def test_another_length_a_repeat_and_other_quotas_fail(self):
+        self.assertFalse(self.passes([4, 2, 9, 5]))
+        self.assertFalse(self.passes([4, 2, 9, 5, 4]))
+        self.assertFalse(self.passes([4, 2, 9, 5, 7], (2, 1, 2)))
 
 
 if __name__ == "__main__":
