@@ -85,8 +85,8 @@ TEST_CASE("store adapters: a visitor that has seen enough ends the visit", "[uni
 }
 
 TEST_CASE("store adapters: a record that no encoder wrote is damage", "[unit]") {
-  for (const std::string value : {std::string(), std::string("\1", 1), std::string(16, '\1'),
-                                  std::string("\2") + std::string(20, '\0')}) {
+  for (const std::string& value : {std::string(), std::string("\1", 1), std::string(16, '\1'),
+                                   std::string("\2") + std::string(20, '\0')}) {
     const tessera::test::TemporaryDirectory directory;
     const std::string path = directory.path() + "/store";
     open_or_fail(path).reset();
