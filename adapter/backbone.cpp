@@ -93,18 +93,19 @@ class Transformer {
   }
 
   void whole_layer(const TransformerLayer& layer) {
-    apply(layer.query_key_value, x_.data(), row_count_, scratch_.products);
+    apply(layer.query, x_.data(), row_count_, scratch_.gathered);
+    apply(layer.key_value, x_.data(), row_count_, scratch_.products);
     Values& attended = scratch_.attended;
     attended.resize(row_count_ * dim_);
-    const std::size_t stride = 3 * dim_;
+    const std::size_t stride = 2 * dim_;
     std::size_t begin = 0;
     for (const std::size_t count : counts_) {
-      const float* const products = scratch_.products.data() + begin * stride;
       for (std::size_t head = 0; head < weights_.head_count; ++head) {
-        const float* const query = products + head * head_dim_;
-        attend({query, count, head_dim_, stride}, {query + dim_, count, head_dim_, stride},
-               {query + 2 * dim_, count, head_dim_, stride},
-               attended.data() + begin * dim_ + head * head_dim_);
+        const std::size_t place = begin * dim_ + head * head_dim_;
+        const float* const key = scratch_.products.data() + begin * stride + head * head_dim_;
+        attend({scratch_.gathered.data() + place, count, head_dim_, dim_},
+               {key, count, head_dim_, stride}, {key + dim_, count, head_dim_, stride},
+               attended.data() + place);
       }
       begin += count;
     }
@@ -136,8 +137,8 @@ class Transformer {
       std::copy_n(x_.data() + (begin - 1) * dim_, dim_, out.data() + user * dim_);
     }
     Values& queries = scratch_.gathered;
-    apply_first(layer.query_key_value, out.data(), user_count, dim_, queries);
-    apply(layer.query_key_value, x_.data(), row_count_, scratch_.products, dim_);
+    apply(layer.query, out.data(), user_count, queries);
+    apply(layer.key_value, x_.data(), row_count_, scratch_.products);
     Values& attended = scratch_.attended;
     attended.resize(user_count * dim_);
     const std::size_t stride = 2 * dim_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 // This file compiles itself once for each instruction set. SVE has vectors of unknown size, which
 // the tails below do not expect.
@@ -112,8 +113,11 @@ void add_and_norm(float* values, const float* added, const float* gain, const fl
 
 void softmax(float* values, std::size_t count, float scale) {
   const Tag tag;
-  const float largest = *std::max_element(values, values + count);
-  const Vector shift = hn::Set(tag, largest);
+  Vector most = hn::Set(tag, values[0]);
+  std::size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) most = hn::Max(most, load(values + i));
+  if (i < count) most = hn::Max(most, load_tail(values + i, count - i, values[0]));
+  const Vector shift = hn::MaxOfLanes(tag, most);
   const Vector factor = hn::Set(tag, scale);
   transform(values, count,
             [&](Vector x) { return hn::Exp(tag, hn::Mul(hn::Sub(x, shift), factor)); });
@@ -191,8 +195,76 @@ void convolve(const float* kernel, std::size_t context_size, const float* items,
   }
 }
 
+constexpr std::size_t kPanelVectors = kPanelWidth / kLanes;
+/// As many rows at once as the sums of a panel find registers.
+constexpr std::size_t kBlockRows = kLanes >= 16 ? 8 : kLanes >= 8 ? 3 : 1;
+
+/// f(0) .. f(Count - 1), with numbers that are constants.
+template <std::size_t Count, class Function>
+HWY_INLINE void repeat(Function f) {
+  [&]<std::size_t... I>(std::index_sequence<I...>) __attribute__((always_inline)) {
+    (f(std::integral_constant<std::size_t, I>()), ...);
+  }
+  (std::make_index_sequence<Count>());
+}
+
+/// One panel for RowCount rows; the first `width` of its columns are written.
+template <std::size_t RowCount>
+HWY_INLINE void apply_panel(const float* panel, const float* bias, const float* rows,
+                            std::size_t in, float* out, std::size_t out_stride, std::size_t width) {
+  const Tag tag;
+  Vector sums[RowCount][kPanelVectors];
+  repeat<RowCount>([&](auto r) __attribute__((always_inline)) {
+    repeat<kPanelVectors>([&](auto v) __attribute__((always_inline)) {
+      sums[r][v] = load(bias + v * kLanes);
+    });
+  });
+  for (std::size_t k = 0; k < in; ++k, panel += kPanelWidth) {
+    Vector weights[kPanelVectors];
+    repeat<kPanelVectors>([&](auto v) __attribute__((always_inline)) {
+      weights[v] = load(panel + v * kLanes);
+    });
+    repeat<RowCount>([&](auto r) __attribute__((always_inline)) {
+      const Vector x = hn::Set(tag, rows[r * in + k]);
+      repeat<kPanelVectors>([&](auto v) __attribute__((always_inline)) {
+        sums[r][v] = hn::MulAdd(x, weights[v], sums[r][v]);
+      });
+    });
+  }
+  repeat<RowCount>([&](auto r) __attribute__((always_inline)) {
+    float* const to = out + r * out_stride;
+    HWY_ALIGN float buffer[kPanelWidth];
+    float* const target = width == kPanelWidth ? to : buffer;
+    repeat<kPanelVectors>([&](auto v) __attribute__((always_inline)) {
+      hn::StoreU(sums[r][v], tag, target + v * kLanes);
+    });
+    if (target == buffer) std::memcpy(to, buffer, width * sizeof(float));
+  });
+}
+
+/// A panel for the rows from `row` on: as many at once as RowCount, then half as many, and so on.
+template <std::size_t RowCount>
+HWY_INLINE void apply_panel_to(const Linear& linear, std::size_t first, const float* rows,
+                               std::size_t row, std::size_t row_count, float* out) {
+  const std::size_t width = std::min(kPanelWidth, linear.out - first);
+  for (; row + RowCount <= row_count; row += RowCount) {
+    apply_panel<RowCount>(linear.panels.data() + first * linear.in, linear.bias.data() + first,
+                          rows + row * linear.in, linear.in, out + row * linear.out + first,
+                          linear.out, width);
+  }
+  if constexpr (RowCount > 1) {
+    apply_panel_to<RowCount / 2>(linear, first, rows, row, row_count, out);
+  }
+}
+
+void apply(const Linear& linear, const float* rows, std::size_t row_count, float* out) {
+  for (std::size_t first = 0; first < linear.out; first += kPanelWidth) {
+    apply_panel_to<kBlockRows>(linear, first, rows, 0, row_count, out);
+  }
+}
+
 const Kernels* table() {
-  static const Kernels made = {add_and_norm, softmax, activate, gru_step, convolve, add};
+  static const Kernels made = {add_and_norm, softmax, activate, gru_step, convolve, apply, add};
   return &made;
 }
 

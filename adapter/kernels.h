@@ -22,6 +22,9 @@ struct Kernels {
   /// `item_count` n; items from there on are zero. item_count <= K.
   void (*convolve)(const float* kernel, std::size_t context_size, const float* items,
                    std::size_t item_count, std::size_t dim, float* z);
+  /// Every row x (in values each) becomes W x + b; rows of `out` values. What a row becomes does
+  /// not depend on the others.
+  void (*apply)(const Linear& linear, const float* rows, std::size_t row_count, float* out);
   /// a += b.
   void (*add)(float* a, const float* b, std::size_t count);
 };

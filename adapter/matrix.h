@@ -21,12 +21,9 @@ void multiply_transposed(const MatrixView& a, const MatrixView& b, float* out,
 /// out = a b.
 void multiply(const MatrixView& a, const MatrixView& b, float* out, std::size_t out_stride);
 
-/// Every row x becomes W x + b, with the rows of W from `first` on.
-void apply(const Linear& linear, const float* rows, std::size_t row_count, Values& out,
-           std::size_t first = 0);
-/// The same, with the first `out_count` of them.
-void apply_first(const Linear& linear, const float* rows, std::size_t row_count,
-                 std::size_t out_count, Values& out);
+/// Every row x becomes W x + b, by our own kernel over panels: OpenBLAS would copy the weights into
+/// such an order for every product, and a row's bits would depend on the number of rows.
+void apply(const Linear& linear, const float* rows, std::size_t row_count, Values& out);
 
 /// Keeps OpenBLAS in the thread that calls it. Once a process, before the first product.
 void keep_products_in_one_thread();

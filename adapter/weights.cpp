@@ -58,22 +58,31 @@ class Reader {
   }
 
   Linear linear(const std::string& name, std::size_t out, std::size_t in) {
-    return {out, in, take(name + ".weight", {out, in}), take(name + ".bias", {out})};
+    const Values weight = take(name + ".weight", {out, in});
+    return made(out, in, weight, take(name + ".bias", {out}));
+  }
+  /// Two below each other.
+  Linear pair(const std::string& a, const std::string& b, std::size_t out, std::size_t in) {
+    Values weight = take(a + ".weight", {out, in});
+    Values bias = take(a + ".bias", {out});
+    const Values more_weight = take(b + ".weight", {out, in});
+    const Values more_bias = take(b + ".bias", {out});
+    weight.insert(weight.end(), more_weight.begin(), more_weight.end());
+    bias.insert(bias.end(), more_bias.begin(), more_bias.end());
+    return made(2 * out, in, weight, std::move(bias));
   }
   Norm norm(const std::string& name, std::size_t dim) {
     return {take(name + ".weight", {dim}), take(name + ".bias", {dim})};
   }
   Gru gru(const std::string& name, std::size_t hidden, std::size_t in, bool has_bias) {
+    const auto gates = [&](const char* weight, const char* bias, std::size_t columns) {
+      const Values values = take(name + weight, {3 * hidden, columns});
+      return made(3 * hidden, columns, values,
+                  has_bias ? take(name + bias, {3 * hidden}) : Values(3 * hidden, 0));
+    };
     Gru gru;
-    gru.input = {3 * hidden, in, take(name + ".weight_ih", {3 * hidden, in}), {}};
-    gru.state = {3 * hidden, hidden, take(name + ".weight_hh", {3 * hidden, hidden}), {}};
-    if (has_bias) {
-      gru.input.bias = take(name + ".bias_ih", {3 * hidden});
-      gru.state.bias = take(name + ".bias_hh", {3 * hidden});
-    } else {
-      gru.input.bias.assign(3 * hidden, 0);
-      gru.state.bias.assign(3 * hidden, 0);
-    }
+    gru.input = gates(".weight_ih", ".bias_ih", in);
+    gru.state = gates(".weight_hh", ".bias_hh", hidden);
     return gru;
   }
 
@@ -93,6 +102,10 @@ class Reader {
   [[nodiscard]] std::size_t value_count() const { return value_count_; }
 
  private:
+  [[nodiscard]] Linear made(std::size_t out, std::size_t in, const Values& weight,
+                            Values bias) const {
+    return status_.ok() ? make_linear(out, in, weight, std::move(bias)) : Linear();
+  }
   const Tensor* find(const std::string& name) {
     if (!status_.ok()) return nullptr;
     const auto found = file_.tensors.find(name);
@@ -210,22 +223,12 @@ void read_gru4rec(Reader& reader, Weights& weights) {
   weights.backbone_dense = reader.linear("backbone.dense", weights.dim, hidden);
 }
 
-Linear below_each_other(const Linear& a, const Linear& b, const Linear& c) {
-  Linear all{a.out + b.out + c.out, a.in, {}, {}};
-  for (const Linear* part : {&a, &b, &c}) {
-    all.weight.insert(all.weight.end(), part->weight.begin(), part->weight.end());
-    all.bias.insert(all.bias.end(), part->bias.begin(), part->bias.end());
-  }
-  return all;
-}
-
 TransformerLayer read_layer(Reader& reader, const std::string& name, std::size_t dim,
                             std::size_t inner) {
   TransformerLayer layer;
-  const Linear query = reader.linear(name + ".attention.query", dim, dim);
-  const Linear key = reader.linear(name + ".attention.key", dim, dim);
-  const Linear value = reader.linear(name + ".attention.value", dim, dim);
-  layer.query_key_value = below_each_other(query, key, value);
+  const std::string attention = name + ".attention.";
+  layer.query = reader.linear(attention + "query", dim, dim);
+  layer.key_value = reader.pair(attention + "key", attention + "value", dim, dim);
   layer.output = reader.linear(name + ".attention.output", dim, dim);
   layer.attention_norm = reader.norm(name + ".attention.norm", dim);
   layer.inner = reader.linear(name + ".feed_forward.inner", inner, dim);
@@ -257,6 +260,19 @@ void read_sasrec(Reader& reader, const TensorFile& file, Weights& weights) {
 }
 
 }  // namespace
+
+Linear make_linear(std::size_t out, std::size_t in, const Values& weight, Values bias) {
+  const std::size_t panel_count = (out + kPanelWidth - 1) / kPanelWidth;
+  Linear linear{out, in, Values(panel_count * in * kPanelWidth, 0), std::move(bias)};
+  linear.bias.resize(panel_count * kPanelWidth, 0);
+  for (std::size_t row = 0; row < out; ++row) {
+    float* const panel = linear.panels.data() + row / kPanelWidth * in * kPanelWidth;
+    for (std::size_t column = 0; column < in; ++column) {
+      panel[column * kPanelWidth + row % kPanelWidth] = weight[row * in + column];
+    }
+  }
+  return linear;
+}
 
 const char* backbone_name(Backbone backbone) {
   switch (backbone) {

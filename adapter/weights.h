@@ -17,13 +17,20 @@ const char* backbone_name(Backbone backbone);
 
 using Values = std::vector<float>;
 
-/// y = W x + b; W row-major, `out` x `in`.
+/// Columns of a panel of Linear.
+inline constexpr std::size_t kPanelWidth = 32;
+
+/// y = W x + b. The rows of W (out x in) in panels of kPanelWidth, which the products read in
+/// order: panel p holds, for each column of W, the values of the rows from p * kPanelWidth on. The
+/// last panel and the bias are filled up with zeros.
 struct Linear {
   std::size_t out = 0;
   std::size_t in = 0;
-  Values weight;
+  Values panels;
   Values bias;
 };
+/// Of a row-major W.
+Linear make_linear(std::size_t out, std::size_t in, const Values& weight, Values bias);
 
 struct Norm {
   Values weight;
@@ -37,7 +44,8 @@ struct Gru {
 };
 
 struct TransformerLayer {
-  Linear query_key_value;  ///< The three below each other: 3D x D.
+  Linear query;
+  Linear key_value;  ///< Below each other: 2D x D.
   Linear output;
   Norm attention_norm;
   Linear inner;

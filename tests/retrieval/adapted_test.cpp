@@ -42,7 +42,10 @@ Oracle::Row head_of(const std::vector<float>& row) {
 struct Expected {
   std::vector<Slot> slots;
   std::vector<std::size_t> sizes;
+  bool is_ambiguous = false;  ///< Scores so near that the rounding of a vector decides.
 };
+
+constexpr float kGapMin = 3e-5F;
 
 /// The method word for word: rounds that exclude earlier rounds and `excluded` by exhaustive search
 /// with the vectors of the oracle; then the list again with those vectors, without `known`.
@@ -60,22 +63,22 @@ class Method {
     std::vector<Oracle::Rows> contexts;
     Oracle::Rows vectors;
     SlotSet seen = context_includes_known ? SlotSet() : known;
+    Expected expected;
     for (std::uint32_t round = 0; round < rounds; ++round) {
       Oracle::Row vector = oracle_.vector(encoded, contexts, vectors);
       if (round == 0 && !query.empty()) vector = head_of(query);
       vectors.push_back(vector);
       Oracle::Rows items;
-      for (const Slot slot : search(vector, seen, size)) {
+      for (const Slot slot : search(vector, seen, size, expected)) {
         seen.add(slot);
         items.push_back(head_of(searcher_.rows()[slot]));
       }
       contexts.push_back(items);
     }
-    Expected expected;
     SlotSet listed = known;
     for (const Oracle::Row& vector : vectors) {
       const std::size_t wanted = std::min(size, limit - expected.slots.size());
-      const auto found = search(vector, listed, wanted);
+      const auto found = search(vector, listed, wanted, expected);
       if (found.empty()) break;
       for (const Slot slot : found) {
         listed.add(slot);
@@ -88,12 +91,15 @@ class Method {
   }
 
  private:
-  std::vector<Slot> search(const Oracle::Row& vector, const SlotSet& excluded,
-                           std::size_t count) const {
+  std::vector<Slot> search(const Oracle::Row& vector, const SlotSet& excluded, std::size_t count,
+                           Expected& expected) const {
     std::vector<float> query(vector.begin(), vector.end());
     if (trained_.shape.has_item_bias) query.push_back(1);
     if (searcher_.metric() == Metric::kCosine) testing::make_unit(query);
     auto hits = searcher_.ranking(query, -1, &excluded);
+    for (std::size_t i = 1; i < std::min(hits.size(), count + 1); ++i) {
+      if (hits[i - 1].score - hits[i].score < kGapMin) expected.is_ambiguous = true;
+    }
     if (hits.size() > count) hits.resize(count);
     return slots_of(hits);
   }
@@ -141,7 +147,8 @@ TEST_CASE("adapted: rounds are those of the method, whatever is excluded from wh
   const auto seed = std::random_device()();
   INFO("seed " << seed);
   std::mt19937_64 random(seed);
-  for (int trial = 0; trial < 60; ++trial) {
+  int compared_count = 0;
+  for (int trial = 0; trial < 80; ++trial) {
     const Metric metric = trial % 3 == 0 ? Metric::kCosine : Metric::kDot;
     const bool has_bias = trial % 3 == 1;
     const char* const backbones[] = {"sasrec", "gru4rec", "mean"};
@@ -164,6 +171,8 @@ TEST_CASE("adapted: rounds are those of the method, whatever is excluded from wh
     const Expected expected = Method(with, searcher)
                                   .run(request.history, query, limit, request.rounds, request.known,
                                        request.context_includes_known);
+    if (expected.is_ambiguous) continue;
+    ++compared_count;
     INFO("trial " << trial << ", limit " << limit << ", rounds " << request.rounds);
     CHECK(slots_of(result->hits) == expected.slots);
     std::vector<std::size_t> sizes;
@@ -177,6 +186,7 @@ TEST_CASE("adapted: rounds are those of the method, whatever is excluded from wh
       CHECK_FALSE(hit.component.has_value());
     }
   }
+  CHECK(compared_count > 20);
 }
 
 TEST_CASE("adapted: one round with a query is a plain search, and the shift begins at 1") {
@@ -265,9 +275,13 @@ TEST_CASE("adapted: every interest goes its own way from its own items, within i
     std::vector<Oracle::Rows> contexts;
     SlotSet seen = request.known;
     std::vector<Slot> expected, got;
+    bool is_ambiguous = false;
     for (std::uint32_t round = 1; round <= 3; ++round) {
       const std::vector<float> query(vectors.back().begin(), vectors.back().end());
       auto hits = searcher.ranking(query, static_cast<int>(component), &seen);
+      for (std::size_t i = 1; i <= size; ++i) {
+        is_ambiguous = is_ambiguous || hits[i - 1].score - hits[i].score < kGapMin;
+      }
       hits.resize(size);
       Oracle::Rows items;
       for (const Hit& hit : hits) {
@@ -281,7 +295,7 @@ TEST_CASE("adapted: every interest goes its own way from its own items, within i
     for (const RefineHit& hit : result->hits) {
       if (hit.component == component) got.push_back(hit.hit.slot);
     }
-    CHECK(got == expected);
+    if (!is_ambiguous) CHECK(got == expected);
   }
 }
 
