@@ -9,6 +9,7 @@ import json
 import pathlib
 import time
 from dataclasses import asdict, dataclass, field
+from typing import Callable
 
 import adapter_model as model_of
 import numpy as np
@@ -19,6 +20,7 @@ from torch.nn import functional
 
 DEPTHS = (50, 100)
 JUDGE_BATCH = 512
+NOT_FOUND = 1 << 40
 CHOOSE_BY = "hr@50"
 
 
@@ -31,7 +33,9 @@ class Plan:
     """How to train. The defaults are the paper's, but for epochs and seed."""
     rounds: int = 5
     decay: float = 0.3
-    loss: str = "bce"  # | "softmax" over all items
+    # "bce": the paper's, over the wanted item and `negatives` of its own | "softmax" over all items |
+    # "sampled": softmax over the wanted item and `negatives` that a batch shares.
+    loss: str = "bce"
     negatives: int = 100
     context_includes_history: bool = False
     learning_rate: float = 1e-3
@@ -79,13 +83,13 @@ class Judge:
             answers = model_of.answer_list(model, users, masked, self._plan.limit)
             is_hit = answers == target[:, None]
             places.append(torch.where(is_hit.any(dim=1), is_hit.int().argmax(dim=1),
-                                      torch.full_like(target, self._plan.limit)).cpu().numpy())
+                                      torch.full_like(target, NOT_FOUND)).cpu().numpy())
         place = np.concatenate(places) if places else np.zeros(0)
         return scores_of(place)
 
 
 def scores_of(place: np.ndarray) -> dict[str, float]:
-    """From the wanted item's place in each answer, from 0."""
+    """From the wanted item's place in each answer, from 0; NOT_FOUND where it is not there."""
     scores = {}
     for depth in DEPTHS:
         scores[f"hr@{depth}"] = float(np.mean(place < depth)) if len(place) else 0.0
@@ -109,14 +113,23 @@ class Loss:
         target = torch.from_numpy(wanted).to(self._device)
         users = model_of.unroll_rounds(model, history, rounds,
                                        None if plan.context_includes_history else history)
-        candidates = None
-        if plan.loss == "bce":
-            negatives = torch.from_numpy(self._negatives(pairs, model.shape.item_count))
-            candidates = torch.cat([target[:, None], negatives.to(self._device)], dim=1)
+        loss_of = self._loss_of(model, pairs, target)
         total = torch.zeros((), device=self._device)
         for number, user in enumerate(users):
-            total = total + plan.decay ** number * _round_loss(model, user, target, candidates)
+            total = total + plan.decay ** number * loss_of(user)
         return total
+
+    def _loss_of(self, model: model_of.Recommender, pairs: np.ndarray,
+                 target: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        """What a round's user vectors cost. All rounds of a batch have the same negatives."""
+        plan, item_count = self._plan, model.shape.item_count
+        if plan.loss == "softmax":
+            return lambda users: functional.cross_entropy(model.scores(users), target)
+        if plan.loss == "sampled":
+            drawn = self._random.integers(1, item_count + 1, plan.negatives)
+            return _sampled_softmax(model, target, torch.from_numpy(drawn).to(self._device))
+        negatives = torch.from_numpy(self._negatives(pairs, item_count)).to(self._device)
+        return _cross_entropy_of_pairs(model, torch.cat([target[:, None], negatives], dim=1))
 
     def _negatives(self, pairs: np.ndarray, item_count: int) -> np.ndarray:
         """Uniform over the items that a person did not train on, by rejection."""
@@ -134,15 +147,33 @@ class Loss:
         return drawn
 
 
-def _round_loss(model: model_of.Recommender, user: torch.Tensor, target: torch.Tensor,
-                candidates: torch.Tensor | None) -> torch.Tensor:
-    if candidates is None:
-        return functional.cross_entropy(model.scores(user), target)
-    scores = (model.items(candidates) @ user[:, :, None])[..., 0] + model.bias[candidates]
-    labels = torch.zeros_like(scores)
+def _cross_entropy_of_pairs(model: model_of.Recommender, candidates: torch.Tensor
+                            ) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Mean over the wanted item, which is the first candidate, and its negatives."""
+    vectors, bias = model.items(candidates), model.bias[candidates]
+    labels = torch.zeros_like(bias)
     labels[:, 0] = 1
-    # The mean over the wanted item and its negatives, as in the paper.
-    return functional.binary_cross_entropy_with_logits(scores, labels)
+
+    def loss(users: torch.Tensor) -> torch.Tensor:
+        # Not a matrix product for each person: those are far slower on a CPU.
+        scores = (vectors * users[:, None]).sum(dim=2) + bias
+        return functional.binary_cross_entropy_with_logits(scores, labels)
+
+    return loss
+
+
+def _sampled_softmax(model: model_of.Recommender, target: torch.Tensor, negatives: torch.Tensor
+                     ) -> Callable[[torch.Tensor], torch.Tensor]:
+    is_target = negatives[None] == target[:, None]
+    none = torch.zeros_like(target)
+
+    def loss(users: torch.Tensor) -> torch.Tensor:
+        wanted = (model.items(target) * users).sum(dim=1) + model.bias[target]
+        others = torch.addmm(model.bias[negatives], users, model.items(negatives).T)
+        others = others.masked_fill(is_target, float("-inf"))
+        return functional.cross_entropy(torch.cat([wanted[:, None], others], dim=1), none)
+
+    return loss
 
 
 class Stage:
@@ -159,8 +190,8 @@ class Stage:
         self._best_epoch = -1
 
     def run(self, model: model_of.Recommender, deadline: float | None = None) -> bool:
-        """Trains `model` and leaves the best epoch's weights in it. False: out of time, the
-        checkpoint has the rest. An interrupted run, resumed, goes on from the last epoch."""
+        """Trains `model`, an epoch at least, and leaves the best epoch's weights in it. False: out
+        of time. An interrupted run goes on after the last epoch that its checkpoint has."""
         has_adapter = model.adapter is not None
         plan = self._plan
         rounds = plan.rounds if has_adapter else 1
@@ -168,13 +199,14 @@ class Stage:
         rate = plan.adapter_learning_rate if has_adapter else plan.learning_rate
         optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=rate,
                                      weight_decay=plan.weight_decay)
-        identity = {"stage": self.name, "shape": asdict(model.shape), "plan": asdict(plan)}
-        epoch = self._resume(model, optimiser, identity)
+        identity = {"stage": self.name, "shape": asdict(model.shape), "plan": asdict(plan),
+                    "samples": len(self._samples.of["train"])}
+        epoch = resumed_at = self._resume(model, optimiser, identity)
         if epoch == 0 and has_adapter:
             self._note("start", model, rounds, 0.0, 0.0)
         while epoch < epochs and epoch - self._best_epoch <= plan.patience:
-            longest = max(self.curve.seconds, default=0)
-            if deadline is not None and time.monotonic() + longest > deadline:
+            is_late = deadline is not None and time.monotonic() > deadline
+            if is_late and epoch > resumed_at:
                 break
             started = time.monotonic()
             loss = self._epoch(model, optimiser, epoch, rounds)

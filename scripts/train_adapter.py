@@ -34,6 +34,7 @@ from adapter_training import CheckpointError, Judge, Plan, Stage
 from progress import Progress
 
 UPSERT_ROWS = 2000
+EXIT_OUT_OF_TIME = 3
 
 
 def main() -> int:
@@ -73,34 +74,38 @@ def _run(options: argparse.Namespace) -> int:
     base, adapted = (model_of.Recommender(shape, has_adapter).to(device)
                      for has_adapter in (False, True))
     stages = {name: Stage(name, options.out, plan, samples, device) for name in ("base", "adapter")}
-    base_deadline = started + 60 * options.minutes * options.base_share if deadline else None
-    base_finished = stages["base"].run(base, base_deadline)
+    if not stages["base"].run(base, deadline):
+        return _out_of_time()
     adapted.load_state_dict(base.state_dict(), strict=False)
-    finished = stages["adapter"].run(adapted, deadline) and base_finished
+    if not stages["adapter"].run(adapted, deadline):
+        return _out_of_time()
 
     judge = Judge(samples, plan, device)
     print("Judging on the test split (leave-one-out, all items ranked)")
     test = {"base": judge.scores(base, "test", 1),
             "adapter, 1 round": judge.scores(adapted, "test", 1),
             f"adapter, {plan.rounds} rounds": judge.scores(adapted, "test", plan.rounds)}
-    _save(options, data, adapted, stages, test, finished)
+    _save(options, data, adapted, stages, test)
     _print_table(test)
-    if not finished:
-        print("Out of time before the last epoch: the same command goes on from here")
     if options.upload:
         _upload(client, options, data, adapted)
     print(f"Done in {time.monotonic() - started:.0f} s: {options.out}/adapter.safetensors")
     return 0
 
 
+def _out_of_time() -> int:
+    print("Out of time before the last epoch: the same command goes on from here")
+    return EXIT_OUT_OF_TIME
+
+
 def _save(options: argparse.Namespace, data: Interactions, model: model_of.Recommender,
-          stages: dict[str, Stage], test: dict[str, dict[str, float]], finished: bool) -> None:
+          stages: dict[str, Stage], test: dict[str, dict[str, float]]) -> None:
     out = options.out
     safetensors_file.write(out / "adapter.safetensors", model_of.adapter_tensors(model),
                            model_of.adapter_metadata(model.shape))
     np.save(out / "items.npy", model_of.item_vectors(model))
     (out / "item_ids.json").write_text(json.dumps(data.item_ids), encoding="utf-8")
-    report = {"shape": asdict(model.shape), "finished": finished, "test": test,
+    report = {"shape": asdict(model.shape), "test": test,
               "plan": {entry.name: getattr(options, entry.name) for entry in fields(Plan)},
               "curves": {name: asdict(stage.curve) for name, stage in stages.items()}}
     (out / "report.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
@@ -142,9 +147,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", required=True, type=pathlib.Path, help="folder of the results")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--minutes", type=float, default=0,
-                        help="stop after an epoch when this time is over (0: no limit)")
-    parser.add_argument("--base-share", type=float, default=0.5,
-                        help="of --minutes, for the first stage (default %(default)s)")
+                        help="end with status 3 after the epoch when this time is over (0: no limit);"
+                             " the same command goes on")
     group = parser.add_argument_group("upload")
     group.add_argument("--upload", action="store_true")
     group.add_argument("--url", default=DEFAULT_URL)
@@ -165,7 +169,7 @@ def _arguments() -> argparse.Namespace:
 def _add_fields(group: argparse._ArgumentGroup, defaults: object, left_out: set[str]) -> None:
     """One option a field, with the field's type and default."""
     choices = {"backbone": model_of.BACKBONES, "activation": tuple(model_of.ACTIVATIONS),
-               "loss": ("bce", "softmax")}
+               "loss": ("bce", "softmax", "sampled")}
     for entry in fields(defaults):
         if entry.name in left_out:
             continue
@@ -187,8 +191,7 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
             parser.error(f"--{name.replace('_', '-')} must be above 0")
     if options.dim % options.heads:
         parser.error("--heads must divide --dim")
-    for name, low, high in (("dropout", 0, 0.99), ("decay", 0, 1), ("adapter_share", 1e-6, 1),
-                            ("base_share", 0, 1)):
+    for name, low, high in (("dropout", 0, 0.99), ("decay", 0, 1), ("adapter_share", 1e-6, 1)):
         if not low <= getattr(options, name) <= high:
             parser.error(f"--{name.replace('_', '-')} must be from {low} to {high}")
 
