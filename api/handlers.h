@@ -146,6 +146,11 @@ Status get_user(Call& call, JsonWriter& json);
 Status get_user_events(Call& call, JsonWriter& json);
 Status scroll_users(Call& call, JsonWriter& json);
 Status count_users(Call& call, JsonWriter& json);
+// Adapters.
+Status put_adapter(Call& call, JsonWriter& json);
+Status delete_adapter(Call& call, JsonWriter& json);
+Status get_adapter(Call& call, JsonWriter& json);
+Status list_adapters(Call& call, JsonWriter& json);
 // Search.
 Status query_points(Call& call, JsonWriter& json);
 Status query_batch(Call& call, JsonWriter& json);

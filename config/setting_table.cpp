@@ -61,10 +61,12 @@ std::vector<Setting> make_table() {
   constexpr auto server = &Settings::server;
   constexpr auto storage = &Settings::storage;
   constexpr auto index = &Settings::index;
+  constexpr auto adapters = &Settings::adapters;
   constexpr auto log = &Settings::log;
   using Server = ServerSettings;
   using Storage = StorageSettings;
   using Index = IndexSettings;
+  using Adapters = AdapterSettings;
   return {
       {"server.host", text<server, &Server::host>()},
       {"server.port", integer<server, &Server::port>(0, 65'535)},
@@ -94,6 +96,8 @@ std::vector<Setting> make_table() {
       {"index.build_wait_ms_max", integer<index, &Index::build_wait_ms_max>(0, kHourMs)},
       {"index.build_memory_bytes_max", bytes<index, &Index::build_memory_bytes_max>(0, kTiB)},
       {"index.build_cpu_percent", integer<index, &Index::build_cpu_percent>(1, 100)},
+      {"adapters.count_max", integer<adapters, &Adapters::count_max>(0, 10'000)},
+      {"adapters.bytes_max", bytes<adapters, &Adapters::bytes_max>(kKiB, kGiB)},
       {"log.level", choice<log, &LogSettings::level>({"debug", "info", "warn", "error", "off"})},
       {"log.format", choice<log, &LogSettings::format>({"text", "json"})},
   };

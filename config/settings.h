@@ -53,6 +53,11 @@ struct IndexSettings {
   std::uint32_t build_cpu_percent = 50;      ///< Of a build's time, while searches are answered.
 };
 
+struct AdapterSettings {
+  std::uint32_t count_max = 16;           ///< Of one collection.
+  std::uint64_t bytes_max = 16ULL << 20;  ///< Of one adapter's file.
+};
+
 struct LogSettings {
   log::Level level = log::Level::kInfo;
   log::Format format = log::Format::kText;
@@ -63,6 +68,7 @@ struct Settings {
   ServerSettings server;
   StorageSettings storage;
   IndexSettings index;
+  AdapterSettings adapters;
   LogSettings log;
 };
 

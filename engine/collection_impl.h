@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "engine/adapter_registry.h"
 #include "engine/collection.h"
 #include "engine/commit_queue.h"
 #include "engine/item_clusters.h"
@@ -98,6 +99,7 @@ class CollectionImpl final : public Collection,
   [[nodiscard]] Result<std::uint64_t> count(const CountRequest& request,
                                             const CancelToken& cancel) const override;
   [[nodiscard]] UsersImpl& users() override { return users_; }
+  [[nodiscard]] AdapterRegistry& adapters() override { return adapters_; }
   [[nodiscard]] Result<QueryResult> query(const QueryRequest& request,
                                           const CancelToken& cancel) const override;
   [[nodiscard]] Result<RecallReport> recall(const RecallRequest& request,
@@ -111,6 +113,7 @@ class CollectionImpl final : public Collection,
   friend class WriteGroup;
   friend class QueryRun;
   friend class UsersImpl;
+  friend class AdapterRegistry;
 
   struct LaneState {
     std::timed_mutex mutex;  ///< Held while segments are rebuilt; searches do not take it.
@@ -222,6 +225,7 @@ class CollectionImpl final : public Collection,
   std::map<std::string, storage::VectorNumber> vector_numbers_;
 
   UsersImpl users_{*this};
+  AdapterRegistry adapters_{*this};
   SlotTable slots_;  // Ids of slots are read without a lock; the rest is guarded by state_mutex_.
   std::map<std::string, Field> fields_;  // The map itself is constant after construction.
 

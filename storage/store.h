@@ -31,6 +31,13 @@ struct EventPlace {
   std::optional<EventPosition> end;
 };
 
+/// A trained adapter as it was uploaded.
+struct AdapterRecord {
+  std::uint64_t version = 0;  ///< Counts the uploads of its name.
+  std::int64_t created_at_us = 0;
+  std::string_view file;
+};
+
 struct BatchOperations;
 
 /// Changes that are applied together or not at all.
@@ -59,6 +66,9 @@ class Batch {
                   const std::optional<EventPosition>& begin, std::span<const Event> events);
   void delete_events(CollectionNumber collection, std::uint32_t slot,
                      const std::optional<EventPosition>& begin);
+  /// `name` is not empty.
+  void put_adapter(CollectionNumber collection, std::string_view name, const AdapterRecord& record);
+  void delete_adapter(CollectionNumber collection, std::string_view name);
   /// Catalog entries and other small documents.
   void put_meta(std::string_view key, std::string_view value);
   void delete_meta(std::string_view key);
@@ -149,6 +159,11 @@ class Store {
   using EventVisitor = std::function<bool(std::uint32_t slot, EventBlock&& block)>;
   virtual Status visit_events(CollectionNumber collection, std::optional<std::uint32_t> slot,
                               const EventVisitor& visitor) const = 0;
+
+  /// Adapters in the order of their names. The file is the visitor's for the time of the call.
+  using AdapterVisitor = std::function<bool(std::string_view name, const AdapterRecord& record)>;
+  virtual Status visit_adapters(CollectionNumber collection,
+                                const AdapterVisitor& visitor) const = 0;
 
   /// Numbers of the collections that have any record but meta entries, ascending.
   [[nodiscard]] virtual Result<std::vector<CollectionNumber>> collections() const = 0;
