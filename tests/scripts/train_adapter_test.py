@@ -1,0 +1,202 @@
+"""scripts/train_adapter.py and its parts. Skipped where PyTorch is not installed: only training
+needs it."""
+
+import gzip
+import json
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+import numpy as np
+
+try:
+    import torch
+except ImportError:
+    torch = None
+else:
+    import adapter_data
+    import adapter_model as model_of
+    import safetensors_file
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SEED = 5
+SMALL = {"item_count": 60, "dim": 8, "round_items": 5, "max_history": 12, "layers": 2, "heads": 2,
+         "inner": 16, "hidden": 10}
+
+
+def write_chains(folder, people=150, items=60):
+    """People walk along a ring of items, now and then with a jump: the next item is foretold by the
+    last one."""
+    random = np.random.default_rng(SEED)
+    lines = {"train": [], "valid": [], "test": []}
+    for user in range(people):
+        at, walk = int(random.integers(items)), []
+        for _ in range(int(random.integers(5, 12))):
+            at = int(random.integers(items)) if random.random() < 0.1 else (at + 1) % items
+            walk.append(f"{user}\t{at + 1}\n")
+        lines["train"] += walk[:-2]
+        lines["valid"].append(walk[-2])
+        lines["test"].append(walk[-1])
+    for split, text in lines.items():
+        with gzip.open(folder / f"{split}.tsv.gz", "wt") as file:
+            file.writelines(text)
+
+
+@unittest.skipIf(torch is None, "PyTorch is not installed (python3-torch)")
+class Model(unittest.TestCase):
+    def setUp(self):
+        torch.manual_seed(SEED)
+
+    def model(self, **changes):
+        model = model_of.Recommender(model_of.Shape(**(SMALL | changes)), True)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.2 * torch.randn_like(parameter))
+            model.items.weight[0] = 0
+        return model.eval()
+
+    def test_the_filter_is_the_product_of_spectra(self):
+        for count in (5, 6, 20, 21):
+            layer = model_of.Filter(model_of.Shape(**(SMALL | {"round_items": count}))).eval()
+            items = torch.randn(3, count, SMALL["dim"])
+            spectrum = torch.fft.rfft(items, dim=1, norm="ortho")
+            z = torch.fft.irfft(spectrum * torch.view_as_complex(layer.weight), n=count, dim=1,
+                                norm="ortho")
+            expected = layer.norm(layer.linear(z) + items)
+            torch.testing.assert_close(layer(items), expected, rtol=1e-4, atol=1e-5)
+
+    def test_padding_changes_nothing(self):
+        for backbone in model_of.BACKBONES:
+            model = self.model(backbone=backbone)
+            history = torch.randint(1, 61, (4, 5))
+            padded = torch.cat([torch.zeros(4, 7, dtype=torch.long), history], dim=1)
+            with torch.no_grad():
+                users = model_of.unroll_rounds(model, history, 3, history)
+                same = model_of.unroll_rounds(model, padded, 3, padded)
+            for expected, found in zip(users, same, strict=True):
+                torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+    def test_no_round_repeats_an_item_and_none_of_the_history_comes_back(self):
+        model = self.model()
+        history = torch.randint(1, 61, (6, 9))
+        with torch.no_grad():
+            users = model_of.unroll_rounds(model, history, 4, history)
+        answers = model_of.answer_list(model, users, history, 18)
+        for own, answer in zip(history.tolist(), answers.tolist(), strict=True):
+            self.assertEqual(len(set(answer)), 18)
+            self.assertFalse(set(answer) & set(own))
+
+    def test_one_round_is_the_best_by_score(self):
+        model = self.model()
+        history = torch.randint(1, 61, (6, 4))
+        with torch.no_grad():
+            users = model_of.unroll_rounds(model, history, 1, history)
+            scores = model.scores(users[0]).numpy()
+        answers = model_of.answer_list(model, users, history, 10).numpy()
+        for row in range(6):
+            scores[row, history[row]] = -np.inf
+            np.testing.assert_array_equal(answers[row], np.argsort(-scores[row])[:10])
+
+    def test_all_tensors_of_the_file_are_there(self):
+        documented = (ROOT / "docs" / "adapters.md").read_text(encoding="utf-8")
+        for backbone in model_of.BACKBONES:
+            for name in model_of.adapter_tensors(self.model(backbone=backbone)):
+                parts = name.split(".")
+                if "layers" in parts:
+                    parts[2] = "N"
+                spelled = ".".join(parts)
+                prefix = spelled.rsplit(".", 1)[0]
+                self.assertTrue(spelled in documented or prefix in documented or
+                                parts[-2] in documented, name)
+
+
+@unittest.skipIf(torch is None, "PyTorch is not installed (python3-torch)")
+class Data(unittest.TestCase):
+    def test_samples_are_those_of_a_plain_loop(self):
+        random = np.random.default_rng(SEED)
+        sequences = [random.integers(1, 30, length) for length in (1, 2, 3, 4, 9, 40)]
+        samples = adapter_data.Samples(adapter_data.Interactions(list(range(30)), sequences), 6)
+        expected = {"train": [], "valid": [], "test": []}
+        for sequence in map(list, sequences):
+            end = len(sequence) - (2 if len(sequence) >= 3 else 0)
+            expected["train"] += [(sequence[max(0, at - 6):at], sequence[at])
+                                  for at in range(1, end)]
+            if len(sequence) >= 3:
+                for split, at in (("valid", len(sequence) - 2), ("test", len(sequence) - 1)):
+                    expected[split].append((sequence[max(0, at - 6):at], sequence[at]))
+        for split, pairs in expected.items():
+            histories, wanted = samples.batch(samples.of[split])
+            found = [([item for item in row if item], int(item))
+                     for row, item in zip(histories.tolist(), wanted, strict=True)]
+            self.assertEqual(found, pairs, split)
+
+    def test_a_wrong_line_is_told(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            write_chains(folder)
+            with gzip.open(folder / "valid.tsv.gz", "at") as file:
+                file.write("7\tx\n")
+            with self.assertRaisesRegex(adapter_data.DataError, r"valid.tsv.gz:151: not"):
+                adapter_data.from_folder(folder)
+
+
+@unittest.skipIf(torch is None, "PyTorch is not installed (python3-torch)")
+class Training(unittest.TestCase):
+    def train(self, folder, out, *arguments):
+        done = subprocess.run(
+            ["/usr/bin/python3", ROOT / "scripts" / "train_adapter.py", folder, "--out", out,
+             "--dim", "16", "--round-items", "5", "--rounds", "3", "--heads", "2", "--inner", "32",
+             "--max-history", "12", "--batch", "32", "--limit", "15", "--learning-rate", "0.01",
+             "--negatives", "20", "--device", "cpu", *map(str, arguments)],
+            capture_output=True, text=True, timeout=280, check=False)
+        return done
+
+    def test_a_run_learns_and_an_interrupted_one_ends_alike(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            write_chains(folder)
+            whole = self.train(folder, folder / "whole", "--epochs", 25, "--adapter-epochs", 2)
+            self.assertEqual(whole.returncode, 0, whole.stdout + whole.stderr)
+            report = json.loads((folder / "whole" / "report.json").read_text(encoding="utf-8"))
+            losses = report["curves"]["base"]["losses"]
+            self.assertLess(losses[-1], 0.8 * losses[0])
+            # 15 of 60 items at random would hit a quarter.
+            self.assertGreater(report["test"]["base"]["hr@50"], 0.5)
+            # No time at all: each call makes one epoch.
+            command = (folder, folder / "cut", "--epochs", 25, "--adapter-epochs", 2)
+            for call in range(1, 3):
+                cut = self.train(*command, "--minutes", 0.001)
+                self.assertEqual(cut.returncode, 3, cut.stdout + cut.stderr)
+                self.assertIn(f"base, epoch {call}:", cut.stdout)
+                self.assertIn("Out of time", cut.stdout)
+            again = self.train(*command)
+            self.assertEqual(again.returncode, 0, again.stdout + again.stderr)
+            self.assertIn("goes on after epoch 2", again.stdout)
+            for part in ("adapter.safetensors", "items.npy"):
+                self.assertTrue((folder / "cut" / part).exists())
+            other = json.loads((folder / "cut" / "report.json").read_text(encoding="utf-8"))
+            self.assertEqual(other["curves"]["base"]["losses"], losses)
+            self.assertEqual(other["test"]["base"], report["test"]["base"])
+            wrong = self.train(folder, folder / "cut", "--epochs", 26)
+            self.assertEqual(wrong.returncode, 1)
+            self.assertIn("other settings", wrong.stderr)
+
+    def test_the_file_is_whole(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            write_chains(folder)
+            done = self.train(folder, folder / "out", "--epochs", 1, "--adapter-epochs", 1,
+                              "--backbone", "gru4rec", "--hidden", 12)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            tensors, metadata = safetensors_file.read(folder / "out" / "adapter.safetensors")
+            self.assertEqual(metadata["backbone"], "gru4rec")
+            self.assertEqual(tensors["backbone.gru.weight_ih"].shape, (36, 16))
+            self.assertEqual(tensors["filter.kernel"].shape, (5, 16))
+            vectors = np.load(folder / "out" / "items.npy")
+            self.assertEqual(vectors.shape, (61, 17))
+            self.assertEqual(np.abs(vectors[0]).sum(), 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
