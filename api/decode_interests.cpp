@@ -243,7 +243,7 @@ void decode_strategy(const Value& value, RefineQuery& refine) {
     return;
   }
   object.not_yet("relevance_feedback", "relevance feedback");
-  if (const auto adapter = object.given("adapter")) refine.adapter = adapter->string().value_or("");
+  if (const auto adapter = object.find("adapter")) refine.adapter = adapter->string().value_or("");
   if (const auto rocchio = object.given("rocchio")) refine.strategy = decode_rocchio(*rocchio);
   if (const auto attention = object.given("attention")) {
     refine.strategy = decode_attention(*attention);

@@ -44,7 +44,7 @@ Status AdapterRegistry::load() {
         entry.info.created_at_us = record.created_at_us;
         entry.adapter = std::move(*read);
         Lock lock(mutex_);
-        entries_[entry.info.name] = std::make_shared<const Entry>(std::move(entry));
+        entries_.emplace(name, std::make_shared<const Entry>(std::move(entry)));
         return true;
       }));
   return status;

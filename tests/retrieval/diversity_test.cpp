@@ -191,7 +191,9 @@ TEST_CASE("diversity: wrong requests name the field, and a stop is obeyed") {
   CHECK_THAT(error_of({Mmr{}, kDiversityCandidatesMax + 1}), Contains("diversity.candidates"));
   CHECK_THAT(error_of({Mmr{}, 0}, kDiversityCandidatesMax + 1), Contains("diversity.candidates"));
   request.diversity = Diversity{};
-  const RefineRequest rounds{request, {}, 2, Explore{}};
+  RefineRequest rounds;
+  rounds.query = request;
+  rounds.rounds = 2;
   const auto refined = retrieve_refined(rounds, 10, {}, searcher);
   REQUIRE(refined.has_error());
   CHECK_THAT(refined.error().message(), Contains("interests.diversity"));
