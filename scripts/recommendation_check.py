@@ -4,7 +4,7 @@ The oracle takes from the daemon what is not the method's business: the stored v
 and which cluster every item is in. In exact mode quotas and items must be the same; where they are
 not, the scores say whether hits were merely too close for single precision (SAME_SCORE). The order
 must be the same too, but for components of the same weight, whose turns rounding decides: there it
-must follow the rule of the merge with the weights that the daemon reports.
+must follow the rule of the merge all the same.
 """
 
 from dataclasses import dataclass, field
@@ -128,7 +128,7 @@ def _difference(want: Answer, found: dict[str, Any], quotas: dict[int, int],
         if apart.max() > SAME_SCORE:
             more, less = set(ids) - set(want.ids), set(want.ids) - set(ids)
             return f"found {sorted(more)[:5]} instead of {sorted(less)[:5]}"
-    if not follows_merge(found):
+    if not follows_merge(found, want.shares):
         place = next(i for i, (a, b) in enumerate(zip(ids, want.ids, strict=True)) if a != b)
         return f"another order from place {place + 1} on"
     return ""
@@ -138,15 +138,15 @@ def _score(point: dict[str, Any]) -> float:
     return point["interest"]["score"] if "interest" in point else point["score"]
 
 
-def follows_merge(found: dict[str, Any]) -> bool:
-    """Whether the order is one that the weights and scores of the answer itself allow: by turns,
-    each to a component that is furthest behind its share; or by score."""
+def follows_merge(found: dict[str, Any], shares: dict[int, float]) -> bool:
+    """Whether the order is one that the shares (by cluster) and scores allow: by turns, each to a
+    component that is furthest behind its share; or by score."""
     scores = np.array([_score(point) for point in found["points"]])
     if np.all(np.diff(scores) <= SAME_SCORE):
         return True
     if not found.get("interests"):
         return False
-    weights = np.array([interest["weight"] for interest in found["interests"]])
+    weights = np.array([shares[interest["cluster"]] for interest in found["interests"]])
     left = np.array([interest["returned"] for interest in found["interests"]])
     taken = np.zeros(len(weights))
     last = np.full(len(weights), np.inf)

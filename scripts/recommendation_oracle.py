@@ -35,6 +35,7 @@ class Answer:
     ids: list[int]
     quotas: dict[int, int] = field(default_factory=dict)  # By cluster; without those left out.
     scores: dict[int, float] = field(default_factory=dict)  # Of every item in `ids`.
+    shares: dict[int, float] = field(default_factory=dict)  # By cluster, as `quotas`.
 
 
 @dataclass
@@ -188,8 +189,10 @@ class Oracle:
         shares = active(weights / weights.sum(), limit, interests)
         answer, quotas = self._mixture(vectors, shares, limit, excluded | set(history),
                                        interests.get("merge", "interleave"))
-        answer.quotas = {group.cluster: quota for group, quota, share
-                         in zip(groups, quotas, shares, strict=True) if share > 0}
+        for group, quota, share in zip(groups, quotas, shares, strict=True):
+            if share > 0:
+                answer.quotas[group.cluster] = quota
+                answer.shares[group.cluster] = float(share)
         return answer
 
     def _groups(self, history: list[int]) -> list[Group]:

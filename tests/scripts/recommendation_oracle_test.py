@@ -149,11 +149,11 @@ class Answers(unittest.TestCase):
 class Comparison(unittest.TestCase):
     """Two interests of equal weight and one of half, that take turns."""
     WANTED = Answer([4, 2, 9, 5, 7], {11: 2, 12: 2, 13: 1},
-                    {4: 0.9, 2: 0.8, 9: 0.5, 5: 0.7, 7: 0.6})
+                    {4: 0.9, 2: 0.8, 9: 0.5, 5: 0.7, 7: 0.6}, {11: 0.4, 12: 0.4, 13: 0.2})
     SCORES = {4: 0.9, 2: 0.8, 9: 0.5, 5: 0.7, 7: 0.6, 8: 0.4999999, 6: 0.499}
     OWNERS = {4: 0, 5: 0, 2: 1, 7: 1, 9: 2, 8: 2, 6: 2}
 
-    def found(self, ids, quotas=(2, 2, 1), weights=(0.4, 0.4, 0.2)):
+    def found(self, ids, quotas=(2, 2, 1)):
         taken = [0, 0, 0]
         points = []
         for item in ids:
@@ -162,8 +162,8 @@ class Comparison(unittest.TestCase):
                 "component": owner, "rank": taken[owner], "score": self.SCORES[item]}})
             taken[owner] += 1
         return {"points": points, "interests": [
-            {"cluster": 11 + i, "quota": quota, "returned": quota, "weight": weight}
-            for i, (quota, weight) in enumerate(zip(quotas, weights, strict=True))]}
+            {"cluster": 11 + i, "quota": quota, "returned": quota}
+            for i, quota in enumerate(quotas)]}
 
     def passes(self, *answer):
         one = Check("m", answers=1)
