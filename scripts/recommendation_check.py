@@ -2,10 +2,10 @@
 
 The oracle takes from the daemon what is not the method's business: the stored vectors to the bit,
 and which cluster every item is in. In exact mode quotas and items must be the same. Where items are
-not, two scores were too close for single precision (SAME_SCORE): the answer must still be an outcome
-of the same deferred acceptance with such scores taken as equal. The order must be the same too, but
-for components of the same weight, whose turns rounding decides: there it must follow the rule of the
-merge all the same.
+not, two scores were too close for single precision (SAME_SCORE): the answer must still be an
+outcome of the same deferred acceptance with such scores taken as equal. The order must be the same
+too, but for components of the same weight, whose turns rounding decides: there it must follow the
+rule of the merge all the same.
 """
 
 from dataclasses import dataclass, field
