@@ -76,6 +76,8 @@ def parse_arguments() -> argparse.Namespace:
     add("--part", choices=["valid", "test"], default="test")
     add("--users", type=int, default=1000, metavar="N",
         help="people drawn by each seed; 0: all (default %(default)s)")
+    add("--history-max", type=int, default=0, metavar="N",
+        help="only people with histories of at most N items; 0: all lengths")
     add("--seeds", type=int, nargs="+", default=[42], metavar="N",
         help="of the people, the item clusters and --split ratio; results are averaged")
     add("--methods", nargs="+", default=["*"], metavar="PATTERN",
@@ -103,8 +105,10 @@ def parse_arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if "--choose-by" not in sys.argv and arguments.rounds:
         arguments.choose_by = "recall@100"
-    if min(arguments.clusters, arguments.users, *arguments.seeds) < 0 or arguments.resamples < 1:
-        parser.error("--clusters, --users and --seeds must not be negative, --resamples positive")
+    if min(arguments.clusters, arguments.users, arguments.history_max, *arguments.seeds) < 0:
+        parser.error("--clusters, --users, --history-max and --seeds must not be negative")
+    if arguments.resamples < 1:
+        parser.error("--resamples must be 1 or larger")
     if not 0 < arguments.holdout < 1:
         parser.error("--holdout must be between 0 and 1")
     if arguments.categories and len(arguments.folders) > 1:
@@ -180,7 +184,8 @@ class Evaluation:
             data = recs.load_set(folder, arguments.split, arguments.seeds[0], arguments.holdout)
             loaded = self._loaded(data, arguments.part, arguments.seeds[0], methods)
             oracle = daemon_oracle(loaded, data, arguments.part)
-            people, _ = data.people(arguments.part, arguments.users, arguments.seeds[0])
+            people, _ = data.people(arguments.part, arguments.users, arguments.seeds[0],
+                                    arguments.history_max)
             result = check(loaded, oracle, data, people, methods)
             rows = [["method", "people", "same quotas", "same items", "same list",
                      "index overlap@100", "verdict"]]
@@ -200,7 +205,7 @@ class Evaluation:
     # ---- steps 
 
     def _head(self) -> dict[str, Any]:
-        names = ("split", "holdout", "users", "seeds", "choose", "choose_by", "clusters", "index",
+        names = ("split", "holdout", "users", "history_max", "seeds", "choose", "choose_by", "clusters", "index",
                  "exact", "resamples")
         return {"settings": {name: getattr(self.arguments, name) for name in names}}
 
@@ -223,7 +228,7 @@ class Evaluation:
             data = recs.load_set(folder, arguments.split, seed, arguments.holdout)
             say(f"{data.name}: {len(data.items):,} of {len(data.item_vectors):,} items have a "
                 f"vector, {data.item_vectors.shape[1]} dimensions")
-            people, total = data.people(part, arguments.users, seed)
+            people, total = data.people(part, arguments.users, seed, arguments.history_max)
             categories, source = self._categories(folder, data)
             draw = Draw(data, part, people, metrics.background(data, part, categories))
             about = {"people_to_draw_from": total, "categories": source}
