@@ -205,8 +205,8 @@ class Evaluation:
     # ---- steps 
 
     def _head(self) -> dict[str, Any]:
-        names = ("split", "holdout", "users", "history_max", "seeds", "choose", "choose_by", "clusters", "index",
-                 "exact", "resamples")
+        names = ("split", "holdout", "users", "history_max", "seeds", "choose", "choose_by",
+                 "clusters", "index", "exact", "resamples")
         return {"settings": {name: getattr(self.arguments, name) for name in names}}
 
     def _selected(self, methods: list[Method]) -> list[Method]:
