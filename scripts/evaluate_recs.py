@@ -84,8 +84,8 @@ def parse_arguments() -> argparse.Namespace:
         help="only methods with such names, for example 'interests 10*' user")
     add("--choose", nargs="?", const="each", choices=["each", "common"],
         help="per family, the settings that are best on validation, reported on test")
-    add("--choose-by", choices=CHOICE_MEASURES, default="recall@50",
-        help="also decides which single vector is the best (default %(default)s; with --rounds "
+    add("--choose-by", choices=CHOICE_MEASURES,
+        help="also decides which single vector is the best (default: recall@50, with --rounds "
              "recall@100)")
     add("--rounds", action="store_true", help="refine strategies, per round, against one round")
     add("--clusters", type=int, default=0, metavar="N",
@@ -103,8 +103,7 @@ def parse_arguments() -> argparse.Namespace:
     add("--json", metavar="FILE", help="write everything there as well")
     add("--plots", metavar="FOLDER", help="write recall against diversity there, an SVG a set")
     arguments = parser.parse_args()
-    if "--choose-by" not in sys.argv and arguments.rounds:
-        arguments.choose_by = "recall@100"
+    arguments.choose_by = arguments.choose_by or f"recall@{100 if arguments.rounds else 50}"
     if min(arguments.clusters, arguments.users, arguments.history_max, *arguments.seeds) < 0:
         parser.error("--clusters, --users, --history-max and --seeds must not be negative")
     if arguments.resamples < 1:
