@@ -116,15 +116,16 @@ def draw(cases: list[Case], count: int, seed: int) -> list[Case]:
 
 
 def search_of(case: Case, rounds: int, arguments: argparse.Namespace) -> dict[str, Any]:
-    """The history never comes back, but for the wanted item where it is one of it. With
-    context_includes_history a filter would keep it out of the context as well: there the daemon
-    leaves the history out of the answer by itself."""
+    """The daemon leaves the history out of the answer. Where the wanted item is one of it, a filter
+    leaves out the rest instead, but for context_includes_history, which has no such exception:
+    there the item cannot be found."""
     refine: dict[str, Any] = {"history": case.history, "rounds": rounds,
                               "strategy": {"adapter": arguments.adapter}}
     body: dict[str, Any] = {"query": {"refine": refine}, "limit": arguments.limit}
     if arguments.context_includes_history:
         refine["context_includes_history"] = True
-    else:
+    elif case.wanted in case.history:
+        refine["exclude_history"] = False
         known = sorted(set(case.history) - {case.wanted})
         body["filter"] = {"must_not": [{"has_id": known}]}
     if arguments.exact:

@@ -76,14 +76,16 @@ def parse_arguments() -> argparse.Namespace:
     add("--part", choices=["valid", "test"], default="test")
     add("--users", type=int, default=1000, metavar="N",
         help="people drawn by each seed; 0: all (default %(default)s)")
+    add("--history-max", type=int, default=0, metavar="N",
+        help="only people with histories of at most N items; 0: all lengths")
     add("--seeds", type=int, nargs="+", default=[42], metavar="N",
         help="of the people, the item clusters and --split ratio; results are averaged")
     add("--methods", nargs="+", default=["*"], metavar="PATTERN",
         help="only methods with such names, for example 'interests 10*' user")
     add("--choose", nargs="?", const="each", choices=["each", "common"],
         help="per family, the settings that are best on validation, reported on test")
-    add("--choose-by", choices=CHOICE_MEASURES, default="recall@50",
-        help="also decides which single vector is the best (default %(default)s; with --rounds "
+    add("--choose-by", choices=CHOICE_MEASURES,
+        help="also decides which single vector is the best (default: recall@50, with --rounds "
              "recall@100)")
     add("--rounds", action="store_true", help="refine strategies, per round, against one round")
     add("--clusters", type=int, default=0, metavar="N",
@@ -101,10 +103,11 @@ def parse_arguments() -> argparse.Namespace:
     add("--json", metavar="FILE", help="write everything there as well")
     add("--plots", metavar="FOLDER", help="write recall against diversity there, an SVG a set")
     arguments = parser.parse_args()
-    if "--choose-by" not in sys.argv and arguments.rounds:
-        arguments.choose_by = "recall@100"
-    if min(arguments.clusters, arguments.users, *arguments.seeds) < 0 or arguments.resamples < 1:
-        parser.error("--clusters, --users and --seeds must not be negative, --resamples positive")
+    arguments.choose_by = arguments.choose_by or f"recall@{100 if arguments.rounds else 50}"
+    if min(arguments.clusters, arguments.users, arguments.history_max, *arguments.seeds) < 0:
+        parser.error("--clusters, --users, --history-max and --seeds must not be negative")
+    if arguments.resamples < 1:
+        parser.error("--resamples must be 1 or larger")
     if not 0 < arguments.holdout < 1:
         parser.error("--holdout must be between 0 and 1")
     if arguments.categories and len(arguments.folders) > 1:
@@ -180,7 +183,8 @@ class Evaluation:
             data = recs.load_set(folder, arguments.split, arguments.seeds[0], arguments.holdout)
             loaded = self._loaded(data, arguments.part, arguments.seeds[0], methods)
             oracle = daemon_oracle(loaded, data, arguments.part)
-            people, _ = data.people(arguments.part, arguments.users, arguments.seeds[0])
+            people, _ = data.people(arguments.part, arguments.users, arguments.seeds[0],
+                                    arguments.history_max)
             result = check(loaded, oracle, data, people, methods)
             rows = [["method", "people", "same quotas", "same items", "same list",
                      "index overlap@100", "verdict"]]
@@ -200,8 +204,8 @@ class Evaluation:
     # ---- steps 
 
     def _head(self) -> dict[str, Any]:
-        names = ("split", "holdout", "users", "seeds", "choose", "choose_by", "clusters", "index",
-                 "exact", "resamples")
+        names = ("split", "holdout", "users", "history_max", "seeds", "choose", "choose_by",
+                 "clusters", "index", "exact", "resamples")
         return {"settings": {name: getattr(self.arguments, name) for name in names}}
 
     def _selected(self, methods: list[Method]) -> list[Method]:
@@ -223,7 +227,7 @@ class Evaluation:
             data = recs.load_set(folder, arguments.split, seed, arguments.holdout)
             say(f"{data.name}: {len(data.items):,} of {len(data.item_vectors):,} items have a "
                 f"vector, {data.item_vectors.shape[1]} dimensions")
-            people, total = data.people(part, arguments.users, seed)
+            people, total = data.people(part, arguments.users, seed, arguments.history_max)
             categories, source = self._categories(folder, data)
             draw = Draw(data, part, people, metrics.background(data, part, categories))
             about = {"people_to_draw_from": total, "categories": source}

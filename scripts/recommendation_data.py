@@ -57,8 +57,10 @@ class RecommendationSet:
                  for user in users}
         return {user: items for user, items in found.items() if items}
 
-    def people(self, part: str, count: int, seed: int) -> tuple[list[Person], int]:
-        """`count` people (0: all) drawn by seed, and how many there were to draw from.
+    def people(self, part: str, count: int, seed: int,
+               history_max: int = 0) -> tuple[list[Person], int]:
+        """`count` people (0: all) drawn by seed, and how many there were to draw from: those with
+        a history of at most `history_max` items (0: of any length).
 
         The history is everything before the part: train for "valid", train and valid for "test".
         Left out: people without a vector, without a history, or with nothing new to find.
@@ -67,7 +69,10 @@ class RecommendationSet:
         people = []
         for user, wanted in sorted(self.splits[part].items()):
             new = frozenset(wanted) - set(self.seen(part, user))
-            if user in histories and new and np.abs(self.user_vectors[user]).sum() > 0:
+            length = len(histories.get(user, ()))
+            if not length or 0 < history_max < length:
+                continue
+            if new and np.abs(self.user_vectors[user]).sum() > 0:
                 people.append(Person(user, np.array(histories[user]), self.user_vectors[user], new))
         if not people:
             raise DataError(f"{self.name}: nobody in split '{part}' can be judged")

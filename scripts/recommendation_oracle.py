@@ -35,6 +35,9 @@ class Answer:
     ids: list[int]
     quotas: dict[int, int] = field(default_factory=dict)  # By cluster; without those left out.
     scores: dict[int, float] = field(default_factory=dict)  # Of every item in `ids`.
+    shares: dict[int, float] = field(default_factory=dict)  # By cluster, as `quotas`.
+    vectors: dict[int, np.ndarray] = field(default_factory=dict)  # By cluster.
+    excluded: set[int] = field(default_factory=set)
 
 
 @dataclass
@@ -148,6 +151,28 @@ class Oracle:
             return self._interests(query["interests"], limit, excluded)
         return self._nearest(unit(np.array(query)), limit, excluded)
 
+    def is_stable(self, answer: Answer, owners: dict[int, int], tolerance: float) -> bool:
+        """Whether another distribution of items (item -> cluster) is an outcome of the same
+        deferred acceptance but for scores that differ by less than `tolerance`: nothing that a
+        component would rather have than its last item is free, or with one that scores it worse."""
+        clusters = list(answer.vectors)
+        scores = np.array([self._vectors[self._items] @ as_stored(answer.vectors[cluster])
+                           for cluster in clusters])
+        place_of = {int(item): place for place, item in enumerate(self._items)}
+        holder = np.full(len(self._items), -1)
+        for item, cluster in owners.items():
+            if item in answer.excluded or item not in place_of or cluster not in clusters:
+                return False
+            holder[place_of[item]] = clusters.index(cluster)
+        held = np.where(holder >= 0, scores[holder, np.arange(len(holder))], -np.inf)
+        held[[place_of[item] for item in answer.excluded if item in place_of]] = np.inf
+        for row, own in enumerate(scores):
+            mine = holder == row
+            if mine.any() and np.any(~mine & (own > own[mine].min() + tolerance)
+                                     & (own > held + tolerance)):
+                return False
+        return True
+
     # ---- one vector -----------------------------------------------------------------------------
 
     def _nearest(self, vector: np.ndarray, limit: int, excluded: set[int]) -> Answer:
@@ -188,8 +213,12 @@ class Oracle:
         shares = active(weights / weights.sum(), limit, interests)
         answer, quotas = self._mixture(vectors, shares, limit, excluded | set(history),
                                        interests.get("merge", "interleave"))
-        answer.quotas = {group.cluster: quota for group, quota, share
-                         in zip(groups, quotas, shares, strict=True) if share > 0}
+        answer.excluded = excluded | set(history)
+        for group, quota, share, own in zip(groups, quotas, shares, vectors, strict=True):
+            if share > 0:
+                answer.quotas[group.cluster] = quota
+                answer.shares[group.cluster] = float(share)
+                answer.vectors[group.cluster] = own
         return answer
 
     def _groups(self, history: list[int]) -> list[Group]:

@@ -59,8 +59,12 @@ class Searches(unittest.TestCase):
         body = evaluate_adapter.search_of(self.CASE, 5, arguments(exact=True))
         self.assertEqual(body["filter"], {"must_not": [{"has_id": [5, 7]}]})
         self.assertEqual(body["query"]["refine"], {"history": [5, 6, 7], "rounds": 5,
-                                                   "strategy": {"adapter": "a"}})
+                                                   "strategy": {"adapter": "a"},
+                                                   "exclude_history": False})
         self.assertEqual(body["params"], {"exact": True})
+        body = evaluate_adapter.search_of(Case(1, [5, 7], 6), 5, arguments())
+        self.assertNotIn("filter", body)  # The daemon leaves out the whole history by itself.
+        self.assertNotIn("exclude_history", body["query"]["refine"])
         body = evaluate_adapter.search_of(self.CASE, 5, arguments(context_includes_history=True))
         self.assertNotIn("filter", body)
         self.assertTrue(body["query"]["refine"]["context_includes_history"])

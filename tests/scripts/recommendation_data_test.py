@@ -44,6 +44,12 @@ class Sets(unittest.TestCase):
         people, _ = recs.load_set(self.folder).people("valid", 0, seed=1)
         self.assertEqual((people[0].history.tolist(), people[0].wanted), ([0], {1}))
 
+    def test_people_can_be_limited_to_short_histories(self):
+        data = recs.load_set(self.folder)
+        self.assertEqual(len(data.people("test", 0, seed=1, history_max=2)[0]), 1)
+        with self.assertRaisesRegex(recs.DataError, "nobody"):
+            data.people("test", 0, seed=1, history_max=1)
+
     def test_a_bad_line_and_an_id_without_a_row_are_named(self):
         for text, line in (("0\t0\nx\n", 2), ("0\t5\n", 1), ("0\t-1\n", 1)):
             with gzip.open(os.path.join(self.folder, "valid.tsv.gz"), "wt") as file:

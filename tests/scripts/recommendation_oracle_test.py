@@ -5,8 +5,8 @@ import unittest
 
 import numpy as np
 import recommendation_data as recs
-from recommendation_check import Check, compare
-from recommendation_oracle import (Answer, Catalogue, Group, Oracle, StoredUser, Unsupported,
+from recommendation_check import Check, compare, follows_merge
+from recommendation_oracle import (Catalogue, Group, Oracle, StoredUser, Unsupported,
                                    active, interleaved, largest_remainder, smoothed, unit)
 
 SEED = 7
@@ -147,48 +147,92 @@ class Answers(unittest.TestCase):
 
 
 class Comparison(unittest.TestCase):
-    """Two interests of equal weight and one of half, that take turns."""
-    WANTED = Answer([4, 2, 9, 5, 7], {11: 2, 12: 2, 13: 1},
-                    {4: 0.9, 2: 0.8, 9: 0.5, 5: 0.7, 7: 0.6})
-    SCORES = {4: 0.9, 2: 0.8, 9: 0.5, 5: 0.7, 7: 0.6, 8: 0.4999999, 6: 0.499}
-    OWNERS = {4: 0, 5: 0, 2: 1, 7: 1, 9: 2, 8: 2, 6: 2}
+    """The oracle's own answer, changed as a daemon could get it wrong or right."""
 
-    def found(self, ids, quotas=(2, 2, 1), weights=(0.4, 0.4, 0.2)):
-        taken = [0, 0, 0]
+    def setUp(self):
+        random = np.random.default_rng(SEED)
+        vectors = recs.normalised(random.normal(size=(300, 6)))
+        vectors[250:] = vectors[200:250]  # Each of these fifty twice: ties, the smaller id first.
+        self.oracle = Oracle(Catalogue(vectors, np.arange(300), np.arange(300) % 3))
+        # As many as it takes for an item to be the last of its component, and its twin to be left.
+        for self.limit in range(40, 60):
+            self.want = self.oracle.answer_one({
+                "query": {"interests": {"history": [0, 1, 2, 3, 4], "blend": 0.2,
+                                        "blend_with": "history"}}, "limit": self.limit})
+            self.lone = [item for item in self.want.ids
+                         if 200 <= item < 250 and item + 50 not in self.want.ids]
+            if self.lone:
+                break
+        self.vectors = vectors.astype(float)
+        self.clusters = list(self.want.quotas)
+
+    def found(self, ids, owners=None):
+        """Points as the daemon lists them; owners by the scores, as the oracle's."""
+        taken = dict.fromkeys(self.clusters, 0)
         points = []
         for item in ids:
-            owner = self.OWNERS[item]
-            points.append({"id": item, "score": self.SCORES[item], "interest": {
-                "component": owner, "rank": taken[owner], "score": self.SCORES[item]}})
+            scores = {cluster: float(self.vectors[item] @ vector)
+                      for cluster, vector in self.want.vectors.items()}
+            near = self.want.scores.get(item, max(scores.values()))
+            owner = (owners or {}).get(item) or min(scores,
+                                                    key=lambda c: abs(scores[c] - near))
+            points.append({"id": item, "score": scores[owner], "interest": {
+                "component": self.clusters.index(owner), "rank": taken[owner],
+                "score": scores[owner]}})
             taken[owner] += 1
         return {"points": points, "interests": [
-            {"cluster": 11 + i, "quota": quota, "returned": quota, "weight": weight}
-            for i, (quota, weight) in enumerate(zip(quotas, weights, strict=True))]}
+            {"cluster": cluster, "quota": quota, "returned": quota}
+            for cluster, quota in self.want.quotas.items()]}
 
-    def passes(self, *answer):
+    def passes(self, found):
         one = Check("m", answers=1)
-        text = compare(self.WANTED, self.found(*answer), one)
+        text = compare(self.oracle, self.want, found, one)
         self.assertEqual(bool(text), not one.passed)
         return one.passed
 
     def test_the_same(self):
-        self.assertTrue(self.passes([4, 2, 9, 5, 7]))
+        self.assertEqual(len(self.want.ids), self.limit)
+        self.assertTrue(self.passes(self.found(self.want.ids)))
 
-    def test_turns_of_equal_weights_may_change(self):
-        self.assertTrue(self.passes([2, 4, 9, 7, 5]))
+    def test_the_twin_of_an_item_is_as_good(self):
+        self.assertTrue(self.lone, f"seed {SEED}")
+        swapped = [item + 50 if item in self.lone else item for item in self.want.ids]
+        self.assertTrue(self.passes(self.found(swapped)))
 
-    def test_turns_of_other_weights_may_not(self):
-        self.assertFalse(self.passes([9, 2, 4, 7, 5]))
-        self.assertFalse(self.passes([5, 2, 9, 4, 7][::-1]))
+    def test_a_worse_item_is_not(self):
+        rest = sorted(set(range(5, 300)) - set(self.want.ids))
+        for place in (0, 17, 39):
+            for other in rest[:20]:
+                changed = list(self.want.ids)
+                changed[place] = other
+                self.assertFalse(self.passes(self.found(changed)), (place, other))
 
-    def test_another_item_of_the_same_score_is_a_tie(self):
-        self.assertTrue(self.passes([4, 2, 8, 5, 7]))
-        self.assertFalse(self.passes([4, 2, 6, 5, 7]))
+    def test_a_known_item_a_repeat_another_length_and_other_quotas_are_not(self):
+        ids = self.want.ids
+        self.assertFalse(self.passes(self.found([0] + ids[1:])))
+        self.assertFalse(self.passes(self.found([ids[1]] + ids[1:])))
+        self.assertFalse(self.passes(self.found(ids[:-1])))
+        other = self.found(ids)
+        other["interests"][0]["quota"] += 1
+        self.assertFalse(self.passes(other))
 
-    def test_another_length_a_repeat_and_other_quotas_fail(self):
-        self.assertFalse(self.passes([4, 2, 9, 5]))
-        self.assertFalse(self.passes([4, 2, 9, 5, 4]))
-        self.assertFalse(self.passes([4, 2, 9, 5, 7], (2, 1, 2)))
+    def test_another_order_is_not(self):
+        self.assertFalse(self.passes(self.found(self.want.ids[::-1])))
+        changed = self.want.ids[20:] + self.want.ids[:20]
+        self.assertFalse(self.passes(self.found(changed)))
+
+    def test_turns_of_equal_shares_may_change(self):
+        shares = {1: 0.4, 2: 0.4, 3: 0.2}
+
+        def listed(*components):
+            return {"points": [{"interest": {"component": c, "rank": components[:i].count(c),
+                                             "score": 0.5 + 0.1 * c - 0.01 * i}}
+                               for i, c in enumerate(components)],
+                    "interests": [{"cluster": 1 + c, "returned": components.count(c)}
+                                  for c in range(3)]}
+        self.assertTrue(follows_merge(listed(0, 1, 2, 0, 1), shares))
+        self.assertTrue(follows_merge(listed(1, 0, 2, 1, 0), shares))
+        self.assertFalse(follows_merge(listed(2, 1, 0, 1, 0), shares))
 
 
 if __name__ == "__main__":

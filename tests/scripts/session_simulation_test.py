@@ -1,6 +1,7 @@
 """scripts/session_simulation.py and what evaluate_sessions.py reports: on scripted rounds, and
 end to end on a real daemon."""
 
+import argparse
 import json
 import pathlib
 import subprocess
@@ -10,8 +11,8 @@ import unittest
 import numpy as np
 import recommendation_data as recs
 from evaluation_test import write_recommendation_set
-from evaluate_sessions import FEEDBACK_ROUNDS
-from session_simulation import Feedback, converse, simulate
+from evaluate_sessions import FEEDBACK_ROUNDS, _report, _tables
+from session_simulation import Conversations, Feedback, converse, simulate
 from tessera_client import TesseraError
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -65,6 +66,30 @@ class Simulation(unittest.TestCase):
         talk = converse("x", [PERSON, PERSON], lambda: Scripted(pages), lambda _: {}, 2, 0)
         self.assertEqual((talk.first.tolist(), talk.third.tolist()), ([3, 3], [3, 3]))
         self.assertEqual(talk.found.tolist(), [[0, 0], [0, 0]])
+
+
+class Report(unittest.TestCase):
+    """Two people, five rounds of one start: gains at the round after the third feedback."""
+
+    def test_gains_are_over_paging_and_bytes_those_of_the_last_round(self):
+        def talk(name, found, sent):
+            found = np.array(found)
+            return Conversations(name, found, np.array([1, 6]), np.array([3, 6]), 0,
+                                 np.tile(sent, (2, 1)), np.full((2, 5), 0.002))
+        paging = talk("paging", [[1, 1, 2, 2, 2], [0, 0, 1, 2, 3]], [100, 200, 300, 400, 500])
+        session = talk("default", [[1, 2, 3, 4, 4], [0, 0, 1, 2, 2]], [100, 20, 20, 20, 25])
+        part = _report({"user": {"paging": paging, "default": session},
+                        "mean": {"paging": talk("paging", [[0] * 5, [1] * 5], [1] * 5)}},
+                       argparse.Namespace(seed=1, resamples=200))
+        self.assertEqual((part["people"], part["best_paging"], part["compared_round"]),
+                         (2, "user", 4))
+        row = part["rows"][1]
+        self.assertEqual((row["start"], row["way"]), ("user", "default"))
+        self.assertAlmostEqual(row["gain_over_its_paging"]["value"], 6 / 4 - 1)
+        self.assertEqual(row["found"][3]["value"], 3)
+        self.assertEqual(row["bytes_saved_last_round"], 20)
+        self.assertEqual((row["rounds_to_first"], row["reached_first"]), (3.5, 0.5))
+        self.assertIn("+50.0 %", _tables("set", part))
 
 
 class OnADaemon(DaemonTest):
