@@ -30,6 +30,13 @@ constexpr Goal kGoals[] = {
     {"http", "clustered", "restart.start_s", kMaximum, 1},
     {"http", "", "ratio.interests_p50", kMaximum, 3},
 
+    {"interests", "", "ratio.fresh_5_p50", kMaximum, 2.5},
+    {"interests", "", "ratio.fresh_8_p50", kMaximum, 3},
+    {"interests", "", "ratio.indexed_5_p50", kMaximum, 2.5},
+    {"interests", "", "ratio.indexed_8_p50", kMaximum, 3},
+    {"interests", "", "indexed.interests_5_overlap", kMinimum, 0.97},
+    {"interests", "", "indexed.interests_8_overlap", kMinimum, 0.97},
+
     // The best of two database servers with vector indexes, 8 connections, and their loading.
     {"http", "clustered", "query.recall_95_connections_8_per_s", kMinimum, 11'458, true},
     {"http", "clustered", "query.recall_99_connections_8_per_s", kMinimum, 3'791, true},
