@@ -16,7 +16,7 @@ Result<QueryResult> CollectionImpl::query(const QueryRequest& request,
 }
 
 bool QueryRun::is_scroll() const {
-  return parent_ == nullptr && std::holds_alternative<NoQuery>(request_.query);
+  return !is_found_only_ && std::holds_alternative<NoQuery>(request_.query);
 }
 
 Result<QueryResult> QueryRun::run_scroll() const {
@@ -380,6 +380,7 @@ Status QueryRun::drive() {
 }
 
 Status QueryRun::find() {
+  is_found_only_ = true;
   TESSERA_RETURN_IF_ERROR(drive());
   return conclude();
 }

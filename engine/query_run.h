@@ -105,6 +105,7 @@ class QueryRun {
   const QueryRequest& request_;
   const CancelToken& cancel_;
   const QueryRun* const parent_;
+  bool is_found_only_ = false;  ///< By find(): the records are somebody else's affair.
 
   const CollectionImpl::Field* field_ = nullptr;  ///< Null for a fusion and for no query.
   std::size_t rows_ = 0;                          ///< That have the vector.

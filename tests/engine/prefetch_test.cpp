@@ -95,8 +95,9 @@ class Fixture {
     }
     if (query.score_threshold) {
       std::erase_if(ranking, [&](const auto& entry) {
-        return is_higher_better ? entry.second < *query.score_threshold
-                                : entry.second > *query.score_threshold;
+        const float score = entry.second;
+        const float least = *query.score_threshold;
+        return is_higher_better ? score < least : score > least;
       });
     }
     if (ranking.size() > query.limit) ranking.resize(query.limit);

@@ -157,6 +157,19 @@ TEST_CASE("groups: of plain queries they are complete and in the order of their 
     if (fixture.random() % 4 == 0) request.query.score_threshold = 1.5F;
     CHECK(fixture.found(request) == fixture.expected(request));
   }
+  // Without a query: in the order of the ids.
+  QueryGroupsRequest in_order = fixture.request();
+  in_order.query.query = NoQuery{};
+  std::vector<std::string> first;
+  for (std::uint64_t id = 0; first.size() < in_order.limit; ++id) {
+    for (const std::string& value : groups_of(fixture.payloads[id])) {
+      const bool is_new = std::find(first.begin(), first.end(), value) == first.end();
+      if (is_new && first.size() < in_order.limit) first.push_back(value);
+    }
+  }
+  std::vector<std::string> groups;
+  for (const auto& [value, hits] : fixture.found(in_order)) groups.push_back(value);
+  CHECK(groups == first);
   // More groups than there are.
   QueryGroupsRequest request = fixture.request();
   request.limit = SIZE_MAX;
