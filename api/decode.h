@@ -20,6 +20,7 @@ namespace tessera::api {
 inline constexpr std::size_t kHistoryCountMax = 10'000;
 inline constexpr std::size_t kComponentCountMax = 256;
 inline constexpr std::uint64_t kRoundsMax = 100;
+inline constexpr std::size_t kPrefetchCountMax = 256;
 /// Of one request.
 inline constexpr std::size_t kUserCountMax = 1'000'000;
 inline constexpr std::size_t kEventCountMax = 1'000'000;
@@ -92,6 +93,7 @@ std::optional<engine::UserId> decode_user_id(const Value& value);
 engine::PutUsers decode_put_users(const Value& body);
 engine::AppendEvents decode_append_events(const Value& body);
 std::vector<engine::EventInput> decode_events_of_user(const Value& body);
+std::vector<engine::EventSelector> decode_event_selectors(const Value& body);
 std::vector<engine::UserId> decode_delete_users(const Value& body);
 engine::ScrollUsersRequest decode_scroll_users(const Value& body);
 engine::CountRequest decode_count_users(const Value& body);
@@ -99,6 +101,17 @@ engine::CountRequest decode_count_users(const Value& body);
 // ---- queries ------------------------------------------------------------------------------------
 
 engine::QueryRequest decode_query(const Value& body);
+/// Where the records of groups come from: the points whose ids are the groups' values.
+struct GroupLookup {
+  std::string collection;
+  engine::PayloadSelector with_payload{engine::PayloadSelector::Kind::kAll, {}};
+  engine::VectorSelector with_vector;
+};
+struct GroupsRequest {
+  engine::QueryGroupsRequest groups;
+  std::optional<GroupLookup> lookup;
+};
+GroupsRequest decode_query_groups(const Value& body);
 engine::SearchParams decode_params(const Value& value);
 std::vector<engine::QueryRequest> decode_query_batch(const Value& body);
 /// The older `points/search`: a plain vector query.

@@ -4,6 +4,7 @@
 
 namespace tessera::api {
 
+using engine::FusionQuery;
 using engine::InterestsQuery;
 using engine::NoQuery;
 using engine::QueryKind;
@@ -39,6 +40,29 @@ void check_acorn(const Value& value) {
   if (const auto selectivity = object.given("max_selectivity")) (void)selectivity->number_in(0, 1);
 }
 
+/// {"k"?, "weights"?}
+FusionQuery decode_rrf(const Value& value) {
+  retrieval::ReciprocalRank rule;
+  const Object object(value);
+  if (!object.ok()) return rule;
+  if (const auto k = object.given("k")) rule.k = static_cast<double>(k->integer_in(1).value_or(1));
+  if (const auto weights = object.given("weights")) {
+    if (!is_within(*weights, kPrefetchCountMax)) return rule;
+    weights->each([&rule](const Value& weight) {
+      rule.weights.push_back(weight.number_from(0).value_or(1));
+    });
+  }
+  return rule;
+}
+
+/// "rrf" or "dbsf".
+FusionQuery decode_fusion(const Value& value) {
+  enum class Kind : std::uint8_t { kRrf, kDbsf };
+  const auto kind = value.one_of<Kind>({{"rrf", Kind::kRrf}, {"dbsf", Kind::kDbsf}});
+  if (kind == Kind::kDbsf) return engine::ScoreFusion{};
+  return retrieval::ReciprocalRank{};
+}
+
 /// What `query` holds, except null.
 QueryKind decode_query_kind(const Value& value) {
   if (!value.is(Value::Kind::kObject)) {
@@ -55,13 +79,13 @@ QueryKind decode_query_kind(const Value& value) {
       {"discover", "discovery"},
       {"context", "context search"},
       {"order_by", "ordering by a payload key"},
-      {"fusion", "fusing prefetches"},
-      {"rrf", "fusing prefetches"},
       {"formula", "a formula"},
       {"sample", "sampling"},
       {"relevance_feedback", "relevance feedback"}};
   std::size_t kind_count = 0;
-  for (const char* name : {"nearest", "interests", "refine"}) kind_count += object.has(name);
+  for (const char* name : {"nearest", "interests", "refine", "fusion", "rrf"}) {
+    kind_count += object.has(name);
+  }
   for (const auto& [name, what] : kNotYet) kind_count += object.has(name);
   if (kind_count > 1) {
     value.report_format("a query holds one kind only, found more than one");
@@ -76,6 +100,8 @@ QueryKind decode_query_kind(const Value& value) {
   }
   if (const auto interests = object.find("interests")) return decode_interests(*interests);
   if (const auto refine = object.find("refine")) return decode_refine(*refine);
+  if (const auto fusion = object.find("fusion")) return decode_fusion(*fusion);
+  if (const auto rrf = object.find("rrf")) return decode_rrf(*rrf);
   if (kind_count == 0) {
     // A sparse vector or something to embed: decode_dense names what is missing.
     if (object.has("indices") || object.has("values") || object.has("model")) {
@@ -87,28 +113,20 @@ QueryKind decode_query_kind(const Value& value) {
   return NoQuery{};
 }
 
-/// `prefetch` is one query or a list of them.
-bool has_prefetch(const Object& object) {
-  const auto prefetch = object.given("prefetch");
-  if (!prefetch) return false;
-  if (prefetch->is(Value::Kind::kObject)) return true;
-  if (prefetch->is(Value::Kind::kArray)) return prefetch->element_count() > 0;
-  prefetch->report_expected("a prefetch or a list of them");
-  return false;
-}
-
-/// Fields that queries and the older searches share.
-void decode_shared_fields(const Object& object, QueryRequest& request) {
+/// What restricts the answer of a query, an older search or a prefetch.
+void decode_limits(const Object& object, std::uint64_t limit_min, QueryRequest& request) {
   if (const auto filter = object.given("filter")) request.filter = decode_filter(*filter);
   if (const auto params = object.given("params")) request.params = decode_params(*params);
   if (const auto threshold = object.given("score_threshold")) {
     request.score_threshold = threshold->float32();
   }
   if (const auto limit = object.given("limit")) {
-    // No points at all, but the profile.
-    const bool may_be_none = std::holds_alternative<InterestsQuery>(request.query);
-    request.limit = limit->integer_in(may_be_none ? 0 : 1).value_or(request.limit);
+    request.limit = limit->integer_in(limit_min).value_or(request.limit);
   }
+}
+
+/// What of its points an answer shows.
+void decode_shown(const Object& object, QueryRequest& request) {
   if (const auto offset = object.given("offset")) {
     request.offset = offset->unsigned_integer().value_or(0);
   }
@@ -117,6 +135,98 @@ void decode_shared_fields(const Object& object, QueryRequest& request) {
   }
   request.with_vector = decode_with_vector(object);
   refuse_shard_key(object);
+}
+
+QueryRequest decode_prefetch(const Value& value);
+
+/// One prefetch or a list of them.
+std::vector<QueryRequest> decode_prefetches(const Value& value) {
+  std::vector<QueryRequest> prefetches;
+  if (value.is(Value::Kind::kObject)) {
+    prefetches.push_back(decode_prefetch(value));
+  } else if (!value.is(Value::Kind::kArray)) {
+    value.report_expected("a prefetch or a list of them");
+  } else if (is_within(value, kPrefetchCountMax)) {
+    value.each([&](const Value& element) { prefetches.push_back(decode_prefetch(element)); });
+  }
+  return prefetches;
+}
+
+/// A fusion is of prefetches, and of nothing else.
+void check_fusion(const Object& object, const QueryRequest& request) {
+  const auto* fusion = std::get_if<FusionQuery>(&request.query);
+  if (fusion == nullptr) return;
+  Issues& issues = object.value().issues();
+  if (object.given("using")) {
+    issues.refuse(Code::kBadRequest, "Fusion queries cannot be combined with the 'using' field.");
+  }
+  if (request.prefetch.empty()) {
+    issues.refuse(Code::kBadRequest,
+                  "Prefetches are needed for a fusion. Can't have a fusion without prefetches.");
+    return;
+  }
+  const auto* rule = std::get_if<retrieval::ReciprocalRank>(fusion);
+  const std::size_t count = rule == nullptr ? 0 : rule->weights.size();
+  if (count == 0 || count == request.prefetch.size()) return;
+  object.value().report_validation(
+      "must be as many as there are prefetches, " + std::to_string(request.prefetch.size()),
+      ".query.rrf.weights");
+}
+
+/// What queries and their prefetches share.
+void decode_search_part(const Object& object, bool may_be_profile, QueryRequest& request) {
+  const auto query = object.given("query");
+  if (query) request.query = decode_query_kind(*query);
+  if (const auto name = object.given("using")) {
+    request.using_vector = name->string().value_or("");
+  }
+  if (const auto prefetch = object.given("prefetch")) {
+    request.prefetch = decode_prefetches(*prefetch);
+  }
+  // No points at all, but the profile.
+  const bool is_profile = may_be_profile && request.prefetch.empty() &&
+                          std::holds_alternative<InterestsQuery>(request.query);
+  decode_limits(object, is_profile ? 0 : 1, request);
+  check_fusion(object, request);
+  object.not_yet("lookup_from", "looking up vectors in another collection");
+  if (query) return;
+  Issues& issues = object.value().issues();
+  if (!request.prefetch.empty()) {
+    issues.refuse(Code::kBadRequest,
+                  "A query is needed to merge the prefetches. Can't have prefetches "
+                  "without defining a query.");
+  }
+  if (request.score_threshold) {
+    issues.refuse(Code::kBadRequest,
+                  "A query is needed to use the score_threshold. Can't have "
+                  "score_threshold without defining a query.");
+  }
+}
+
+QueryRequest decode_prefetch(const Value& value) {
+  QueryRequest request;
+  const Object object(value);
+  if (object.ok()) decode_search_part(object, false, request);
+  return request;
+}
+
+/// A collection's name, or {"collection", "with_payload"?, "with_vectors"?}.
+GroupLookup decode_group_lookup(const Value& value) {
+  GroupLookup lookup;
+  if (value.is(Value::Kind::kString)) {
+    lookup.collection = value.string().value_or("");
+    return lookup;
+  }
+  const Object object(value);
+  if (!object.ok()) return lookup;
+  if (const auto name = object.require("collection")) {
+    lookup.collection = name->string().value_or("");
+  }
+  if (const auto selector = object.given("with_payload")) {
+    lookup.with_payload = decode_payload_selector(*selector);
+  }
+  lookup.with_vector = decode_with_vector(object);
+  return lookup;
 }
 
 std::vector<QueryRequest> decode_searches(const Value& body, QueryRequest (*decode)(const Value&)) {
@@ -162,30 +272,35 @@ QueryRequest decode_query(const Value& body) {
   const Value internal = body.inside("internal");
   const Object object(internal);
   if (!object.ok()) return request;
-  const auto query = object.given("query");
-  if (query) request.query = decode_query_kind(*query);
-  if (const auto name = object.given("using")) {
-    request.using_vector = name->string().value_or("");
-  }
-  decode_shared_fields(object, request);
+  decode_search_part(object, true, request);
+  decode_shown(object, request);
   if (const auto explain = object.given("explain")) {
     request.explain = explain->boolean().value_or(false);
   }
-  if (has_prefetch(object)) {
-    if (query) {
-      object.not_yet("prefetch", "a prefetch");
-    } else {
-      body.issues().refuse(Code::kBadRequest,
-                           "A query is needed to merge the prefetches. Can't have prefetches "
-                           "without defining a query.");
-    }
+  return request;
+}
+
+GroupsRequest decode_query_groups(const Value& body) {
+  GroupsRequest request;
+  const Value internal = body.inside("internal");
+  const Object object(internal);
+  if (!object.ok()) return request;
+  engine::QueryGroupsRequest& groups = request.groups;
+  decode_search_part(object, false, groups.query);
+  decode_shown(object, groups.query);
+  groups.limit = groups.query.limit;
+  if (const auto explain = object.given("explain")) {
+    groups.query.explain = explain->boolean().value_or(false);
   }
-  if (!query && request.score_threshold) {
-    body.issues().refuse(Code::kBadRequest,
-                         "A query is needed to use the score_threshold. Can't have "
-                         "score_threshold without defining a query.");
+  if (const auto path = object.require("group_by")) {
+    groups.group_by = decode_payload_path(*path).value_or(engine::PayloadPath());
   }
-  object.not_yet("lookup_from", "looking up vectors in another collection");
+  if (const auto size = object.given("group_size")) {
+    groups.group_size = size->integer_in(1).value_or(groups.group_size);
+  }
+  if (const auto lookup = object.given("with_lookup")) {
+    request.lookup = decode_group_lookup(*lookup);
+  }
   return request;
 }
 
@@ -212,7 +327,8 @@ QueryRequest decode_search(const Value& body) {
     }
   }
   (void)object.require("limit");
-  decode_shared_fields(object, request);
+  decode_limits(object, 1, request);
+  decode_shown(object, request);
   return request;
 }
 

@@ -135,6 +135,31 @@ std::vector<EventInput> decode_events_of_user(const Value& body) {
   return events ? decode_events(*events, count) : std::vector<EventInput>();
 }
 
+std::vector<engine::EventSelector> decode_event_selectors(const Value& body) {
+  std::vector<engine::EventSelector> selectors;
+  const Object object(body);
+  if (!object.ok()) return selectors;
+  object.refuse_unknown({"events"});
+  const auto events = object.require("events");
+  if (!events || !is_within(*events, kEventCountMax)) return selectors;
+  events->each([&selectors](const Value& value) {
+    engine::EventSelector& selector = selectors.emplace_back();
+    if (!value.is(Value::Kind::kObject)) {
+      selector.id = decode_point_id(value).value_or(PointId());
+      return;
+    }
+    const Object event(value);
+    if (!event.ok()) return;
+    event.refuse_unknown({"id", "at"});
+    if (const auto id = event.require("id")) selector.id = decode_point_id(*id).value_or(PointId());
+    if (const auto at = event.given("at")) selector.at_us = decode_event_time(*at);
+  });
+  if (events->is(Value::Kind::kArray) && events->element_count() == 0) {
+    events->report_validation("value invalid, must not be empty");
+  }
+  return selectors;
+}
+
 std::vector<UserId> decode_delete_users(const Value& body) {
   std::vector<UserId> ids;
   const Object object(body);

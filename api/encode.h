@@ -1,6 +1,8 @@
 #pragma once
 
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "api/json_writer.h"
 #include "engine/adapters.h"
@@ -29,6 +31,14 @@ void encode_scored_points(JsonWriter& json, const std::vector<engine::ScoredPoin
                           Shown shown);
 /// {points, interests?, rounds?, plan?}
 void encode_query_result(JsonWriter& json, const engine::QueryResult& result, Shown shown);
+/// {groups: [{id, hits, lookup?}], interests?, rounds?, plan?}. `lookups`: one a group, or none.
+struct ShownGroups {
+  Shown hits;
+  Shown lookup;
+};
+void encode_groups(JsonWriter& json, const engine::QueryGroupsResult& result,
+                   const std::vector<std::optional<engine::Record>>& lookups,
+                   const ShownGroups& shown);
 void encode_write_result(JsonWriter& json, const engine::WriteResult& result);
 
 /// medoid and items, the members of an interest that say what it is made of.

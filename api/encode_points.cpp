@@ -164,10 +164,9 @@ void encode_scored_points(JsonWriter& json, const std::vector<engine::ScoredPoin
     if (point.interest) {
       json.key("interest");
       json.begin_object();
-      json.field("component", point.interest->first);
-      json.field("rank", point.interest->second);
-      // Scores of one space compare: the point's score is the one it has in its interest.
-      json.field("score", point.score);
+      json.field("component", point.interest->component);
+      json.field("rank", point.interest->rank);
+      json.field("score", point.interest->score);
       json.end_object();
     }
     json.optional_field("round", point.round);
@@ -180,10 +179,11 @@ void encode_scored_points(JsonWriter& json, const std::vector<engine::ScoredPoin
   json.end_array();
 }
 
-void encode_query_result(JsonWriter& json, const engine::QueryResult& result, Shown shown) {
-  json.begin_object();
-  json.key("points");
-  encode_scored_points(json, result.points, shown);
+namespace {
+
+/// What an answer says beside its points.
+template <class Answer>
+void encode_reports(JsonWriter& json, const Answer& result) {
   if (!result.interests.empty()) {
     json.key("interests");
     encode_interests(json, result.interests);
@@ -196,6 +196,38 @@ void encode_query_result(JsonWriter& json, const engine::QueryResult& result, Sh
     json.key("plan");
     encode_plan(json, *result.plan);
   }
+}
+
+}  // namespace
+
+void encode_query_result(JsonWriter& json, const engine::QueryResult& result, Shown shown) {
+  json.begin_object();
+  json.key("points");
+  encode_scored_points(json, result.points, shown);
+  encode_reports(json, result);
+  json.end_object();
+}
+
+void encode_groups(JsonWriter& json, const engine::QueryGroupsResult& result,
+                   const std::vector<std::optional<engine::Record>>& lookups,
+                   const ShownGroups& shown) {
+  json.begin_object();
+  json.key("groups");
+  json.begin_array();
+  for (std::size_t i = 0; i < result.groups.size(); ++i) {
+    const engine::PointGroup& group = result.groups[i];
+    json.begin_object();
+    json.raw_field("id", group.value);
+    json.key("hits");
+    encode_scored_points(json, group.points, shown.hits);
+    if (i < lookups.size() && lookups[i]) {
+      json.key("lookup");
+      encode_record(json, *lookups[i], shown.lookup);
+    }
+    json.end_object();
+  }
+  json.end_array();
+  encode_reports(json, result);
   json.end_object();
 }
 

@@ -22,6 +22,7 @@ struct QueryTimes {
   metrics::Histogram& interests;
   metrics::Histogram& refine;
   metrics::Histogram& scroll;  ///< Queries without a query.
+  metrics::Histogram& fusion;
 
   metrics::Histogram& of(const engine::QueryKind& kind) const;
 };
@@ -140,6 +141,7 @@ Status count_points(Call& call, JsonWriter& json);
 Status put_users(Call& call, JsonWriter& json);
 Status append_events(Call& call, JsonWriter& json);
 Status append_events_of_user(Call& call, JsonWriter& json);
+Status delete_events_of_user(Call& call, JsonWriter& json);
 Status delete_user(Call& call, JsonWriter& json);
 Status delete_users(Call& call, JsonWriter& json);
 Status get_user(Call& call, JsonWriter& json);
@@ -154,6 +156,7 @@ Status list_adapters(Call& call, JsonWriter& json);
 // Search.
 Status query_points(Call& call, JsonWriter& json);
 Status query_batch(Call& call, JsonWriter& json);
+Status query_groups(Call& call, JsonWriter& json);
 Status search_points(Call& call, JsonWriter& json);
 Status search_batch(Call& call, JsonWriter& json);
 // Measuring and planning.

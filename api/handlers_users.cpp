@@ -68,6 +68,17 @@ Status append_events_of_user(Call& call, JsonWriter& json) {
   return {};
 }
 
+Status delete_events_of_user(Call& call, JsonWriter& json) {
+  engine::RemoveEvents request;
+  TESSERA_ASSIGN_OR_RETURN(request.id, path_user_id(call));
+  TESSERA_ASSIGN_OR_RETURN(request.events, decode_body(call, decode_event_selectors));
+  TESSERA_ASSIGN_OR_RETURN(const auto collection, call.collection());
+  TESSERA_ASSIGN_OR_RETURN(const auto result, collection->users().remove_events(
+                                                  std::move(request), call.parameters.wait));
+  encode_write_result(json, result);
+  return {};
+}
+
 Status delete_user(Call& call, JsonWriter& json) {
   TESSERA_ASSIGN_OR_RETURN(const auto id, path_user_id(call));
   TESSERA_ASSIGN_OR_RETURN(const auto collection, call.collection());

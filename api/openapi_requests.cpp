@@ -248,16 +248,41 @@ constexpr NamedSchema kSchemas[] = {
     "acorn":{"type":"object","description":"Accepted: filtered searches do this always",
     "properties":{"enable":{"type":"boolean"},"max_selectivity":{"type":"number","minimum":0,
     "maximum":1}}}}})"},
+  {"Fusion", R"(
+    {"description":"The answers of the prefetches as one","type":"object","minProperties":1,
+    "maxProperties":1,"properties":{"fusion":{"type":"string","enum":["rrf","dbsf"]},
+    "rrf":{"type":"object","properties":{"k":{"type":"integer","minimum":1,"default":2},
+    "weights":{"type":"array","maxItems":256,"description":"One for each prefetch",
+    "items":{"type":"number","minimum":0}}}}}})"},
+  {"QueryKind", R"(
+    {"nullable":true,"anyOf":[@VectorInput,{"type":"object","minProperties":1,
+    "properties":{"nearest":@VectorInput,"interests":@Interests,"refine":@Refine}},@Fusion]})"},
+  {"Prefetch", R"(
+    {"description":"A query that finds what another one ranks or fuses","type":"object",
+    "properties":{"prefetch":@Prefetches,"query":@QueryKind,"using":{"type":"string"},
+    "filter":@Filter,"params":@SearchParams,"score_threshold":{"type":"number"},
+    "limit":{"type":"integer","minimum":1,"default":10}}})"},
+  {"Prefetches", R"(
+    {"anyOf":[@Prefetch,{"type":"array","maxItems":256,"items":@Prefetch}]})"},
   {"Query", R"(
-    {"type":"object","properties":{"query":{"nullable":true,"anyOf":[@VectorInput,
-    {"type":"object","minProperties":1,"properties":{"nearest":@VectorInput,
-    "interests":@Interests,"refine":@Refine}}]},"using":{"type":"string",
-    "description":"Name of the vector; absent: the unnamed one"},"filter":@Filter,
-    "params":@SearchParams,"score_threshold":{"type":"number"},"limit":{"type":"integer",
-    "minimum":0,"default":10,"description":"0 with interests only: the profile"},
+    {"type":"object","properties":{"prefetch":@Prefetches,"query":@QueryKind,
+    "using":{"type":"string","description":"Name of the vector; absent: the unnamed one"},
+    "filter":@Filter,"params":@SearchParams,"score_threshold":{"type":"number"},
+    "limit":{"type":"integer","minimum":0,"default":10,
+    "description":"0 with interests only: the profile"},
     "offset":{"type":"integer","minimum":0,"default":0},
     "with_payload":@WithPayload,"with_vector":@WithVector,"explain":{"type":"boolean",
     "default":false,"description":"Also answer how the query was run"}}})"},
+  {"QueryGroups", R"(
+    {"type":"object","required":["group_by"],"properties":{"prefetch":@Prefetches,
+    "query":@QueryKind,"using":{"type":"string"},"filter":@Filter,"params":@SearchParams,
+    "score_threshold":{"type":"number"},"group_by":@PayloadPath,"group_size":{"type":"integer",
+    "minimum":1,"default":3},"limit":{"type":"integer","minimum":1,"default":10,
+    "description":"Groups"},"with_payload":@WithPayload,"with_vector":@WithVector,
+    "with_lookup":{"description":"Adds the points whose ids are the groups' values",
+    "anyOf":[{"type":"string"},{"type":"object","required":["collection"],
+    "properties":{"collection":{"type":"string"},"with_payload":@WithPayload,
+    "with_vectors":@WithVector}}]},"explain":{"type":"boolean","default":false}}})"},
   {"QueryBatch", R"(
     {"type":"object","required":["searches"],"properties":{"searches":{"type":"array",
     "items":@Query}}})"},
@@ -291,6 +316,13 @@ constexpr NamedSchema kSchemas[] = {
   {"EventsOfUser", R"(
     {"type":"object","additionalProperties":false,"required":["events"],
     "properties":{"events":@EventList}})"},
+  {"EventSelectors", R"(
+    {"type":"object","additionalProperties":false,"required":["events"],
+    "properties":{"events":{"type":"array","minItems":1,"maxItems":1000000,
+    "items":{"description":"The event of that point at that time; without a time all of the point",
+    "anyOf":[@PointId,{"type":"object","additionalProperties":false,"required":["id"],
+    "properties":{"id":@PointId,"at":{"anyOf":[{"type":"string","format":"date-time"},
+    {"type":"number","description":"Seconds since 1970"}]}}}]}}}})"},
   {"DeleteUsers", R"(
     {"type":"object","additionalProperties":false,"required":["ids"],
     "properties":{"ids":{"type":"array","maxItems":1000000,"items":@UserId}}})"},

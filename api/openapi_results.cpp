@@ -117,18 +117,19 @@ constexpr NamedSchema kSchemas[] = {
     "name":{"type":"string"}}}}}})"},
   {"ScoredPointList", R"({"type":"array","items":@ScoredPoint})"},
   {"ScoredPointListList", R"({"type":"array","items":@ScoredPointList})"},
-  {"QueryResult", R"(
-    {"type":"object","required":["points"],"properties":{"points":@ScoredPointList,
-    "interests":{"type":"array","items":{"type":"object","required":["component","weight",
+  {"InterestReports", R"(
+    {"type":"array","items":{"type":"object","required":["component","weight",
     "quota","returned","items"],"properties":{"component":{"type":"integer"},
     "cluster":{"type":"integer","nullable":true},"weight":{"type":"number"},
     "quota":{"type":"integer"},"returned":{"type":"integer"},"medoid":{"allOf":[@PointId],
     "nullable":true},"items":{"type":"array","maxItems":5,"items":@PointId},
-    "label":{"type":"array","maxItems":3,"items":@LabelValue}}}},
-    "rounds":{"type":"array","items":{"type":"object","required":["round","returned","shift"],
+    "label":{"type":"array","maxItems":3,"items":@LabelValue}}}})"},
+  {"RoundReports", R"(
+    {"type":"array","items":{"type":"object","required":["round","returned","shift"],
     "properties":{"round":{"type":"integer","minimum":1},"returned":{"type":"integer"},
-    "shift":{"type":"number"}}}},
-    "plan":{"type":"object","required":["strategy"],
+    "shift":{"type":"number"}}}})"},
+  {"QueryPlan", R"(
+    {"type":"object","required":["strategy"],
     "properties":{"strategy":{"type":"string"},"match_count":{"type":"integer"},
     "visited_count":{"type":"integer"},"search_count":{"type":"integer"},
     "segment_count":{"type":"integer"},"segments":{"type":"array","items":{"type":"object",
@@ -136,7 +137,17 @@ constexpr NamedSchema kSchemas[] = {
     "properties":{"type":{"type":"string"},"strategy":{"type":"string"},
     "rows":{"type":"integer"},"live":{"type":"integer"},"matches":{"type":"integer"},
     "matches_estimated":{"type":"boolean"},
-    "visited":{"type":"integer"},"reranked":{"type":"integer"}}}}}}}})"},
+    "visited":{"type":"integer"},"reranked":{"type":"integer"}}}}}})"},
+  {"QueryResult", R"(
+    {"type":"object","required":["points"],"properties":{"points":@ScoredPointList,
+    "interests":@InterestReports,"rounds":@RoundReports,"plan":@QueryPlan}})"},
+  {"PointGroup", R"(
+    {"type":"object","required":["id","hits"],"properties":{"id":{"anyOf":[{"type":"string"},
+    {"type":"integer"}]},"hits":@ScoredPointList,"lookup":@Record}})"},
+  {"QueryGroupsResult", R"(
+    {"type":"object","required":["groups"],"properties":{"groups":{"type":"array",
+    "items":@PointGroup},"interests":@InterestReports,"rounds":@RoundReports,
+    "plan":@QueryPlan}})"},
   {"QueryResultList", R"({"type":"array","items":@QueryResult})"},
   {"SearchTimes", R"(
     {"type":"object","required":["mean_us","p50_us","p99_us","visited_mean"],

@@ -39,6 +39,9 @@ std::size_t query_shape(std::string_view collection, const engine::QueryRequest&
   mix(hash, (request.params.exact ? 1U : 0U) + (has_filter ? 2U : 0U) +
                 (request.params.indexed_only ? 4U : 0U) + (request.with_vector.none() ? 0U : 8U));
   mix(hash, static_cast<std::size_t>(request.with_payload.kind));
+  for (const engine::QueryRequest& prefetch : request.prefetch) {
+    mix(hash, query_shape({}, prefetch));
+  }
   return hash;
 }
 
@@ -71,7 +74,7 @@ std::chrono::microseconds expected_time(const QueryTimeTable& times, std::size_t
                                         const engine::QueryRequest& request) {
   if (const auto expected = times.expected(shape)) return *expected;
   const bool is_plain = std::holds_alternative<engine::VectorInput>(request.query) &&
-                        !request.params.exact && !request.filter &&
+                        !request.params.exact && !request.filter && request.prefetch.empty() &&
                         request.limit <= kPlainLimitMax && request.offset <= kPlainLimitMax;
   return is_plain ? std::chrono::microseconds(0) : 2 * kQuickTime;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,15 @@ class Collection {
                                                     const CancelToken& cancel) const = 0;
   [[nodiscard]] virtual Result<QueryResult> query(const QueryRequest& request,
                                                   const CancelToken& cancel) const = 0;
+  /// The answers of query() to each, in order, found together: with several threads when there are
+  /// many, and rows that are scanned are read once for many searches. Fails as a whole, with the
+  /// error of the first request that has one.
+  [[nodiscard]] virtual Result<std::vector<QueryResult>> query_many(
+      std::span<const QueryRequest> requests, const CancelToken& cancel) const = 0;
+  /// Groups in the order of their best hits. A plain vector query goes on until the groups are
+  /// complete; other kinds are asked for up to 64 times as many hits as the groups hold.
+  [[nodiscard]] virtual Result<QueryGroupsResult> query_groups(const QueryGroupsRequest& request,
+                                                               const CancelToken& cancel) const = 0;
 
   /// The people of this collection. Lives as long as it.
   [[nodiscard]] virtual Users& users() = 0;

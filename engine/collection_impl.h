@@ -102,6 +102,10 @@ class CollectionImpl final : public Collection,
   [[nodiscard]] AdapterRegistry& adapters() override { return adapters_; }
   [[nodiscard]] Result<QueryResult> query(const QueryRequest& request,
                                           const CancelToken& cancel) const override;
+  [[nodiscard]] Result<std::vector<QueryResult>> query_many(
+      std::span<const QueryRequest> requests, const CancelToken& cancel) const override;
+  [[nodiscard]] Result<QueryGroupsResult> query_groups(const QueryGroupsRequest& request,
+                                                       const CancelToken& cancel) const override;
   [[nodiscard]] Result<RecallReport> recall(const RecallRequest& request,
                                             const CancelToken& cancel) const override;
   [[nodiscard]] Result<Estimate> estimate_size(const EstimateRequest& request) const override;
@@ -154,6 +158,10 @@ class CollectionImpl final : public Collection,
   void restore_payload_index(const PayloadPath& path, std::optional<PayloadIndexes::Field> before);
 
   // Reads; see collection_read.cpp and filter_plan.cpp.
+  /// The first `wanted` points in the order of their ids, of `matching` where it is given.
+  Result<std::vector<std::pair<PointId, std::uint32_t>>> points_in_order(
+      const std::optional<index::Bitmap>& matching, const std::optional<PointId>& offset,
+      std::size_t wanted, const CancelToken& cancel) const;
   /// Live slots that satisfy the filter, exactly.
   Result<index::Bitmap> matching_slots(const Filter& filter, const CancelToken& cancel) const;
   SlotEstimate estimate(const Filter& filter) const TESSERA_REQUIRES_SHARED(state_mutex_);

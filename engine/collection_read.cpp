@@ -106,6 +106,31 @@ Result<std::vector<Record>> CollectionImpl::retrieve(const RetrieveRequest& requ
   return records;
 }
 
+Result<std::vector<std::pair<PointId, std::uint32_t>>> CollectionImpl::points_in_order(
+    const std::optional<index::Bitmap>& matching, const std::optional<PointId>& offset,
+    std::size_t wanted, const CancelToken& cancel) const {
+  std::vector<std::pair<PointId, std::uint32_t>> found;
+  if (matching && matching->cardinality() <= kSortedMatchesMax) {
+    for (const std::uint32_t slot : *matching) {
+      const PointId& id = slots_.id_of(slot);
+      if (!offset || !(id < *offset)) found.emplace_back(id, slot);
+    }
+    std::sort(found.begin(), found.end());
+    if (found.size() > wanted) found.resize(wanted);
+    return found;
+  }
+  Status status;
+  std::size_t visited = 0;
+  TESSERA_RETURN_IF_ERROR(shared_.store.visit_points(
+      number_, offset, [&](const PointId& id, const storage::PointRecord& record) {
+        if (++visited % kPollEvery == 0) status = cancel.check();
+        if (!matching || matching->contains(record.slot)) found.emplace_back(id, record.slot);
+        return status.ok() && found.size() < wanted;
+      }));
+  TESSERA_RETURN_IF_ERROR(status);
+  return found;
+}
+
 Result<ScrollPage> CollectionImpl::scroll(const ScrollRequest& request,
                                           const CancelToken& cancel) const {
   TESSERA_RETURN_IF_ERROR(check_open());
@@ -115,25 +140,7 @@ Result<ScrollPage> CollectionImpl::scroll(const ScrollRequest& request,
   }
   // One more than asked for: it is the next page's offset.
   const std::size_t wanted = request.limit + (request.limit < ~std::size_t{0} ? 1 : 0);
-  std::vector<std::pair<PointId, std::uint32_t>> found;
-  if (matching && matching->cardinality() <= kSortedMatchesMax) {
-    for (const std::uint32_t slot : *matching) {
-      const PointId& id = slots_.id_of(slot);
-      if (!request.offset || !(id < *request.offset)) found.emplace_back(id, slot);
-    }
-    std::sort(found.begin(), found.end());
-    if (found.size() > wanted) found.resize(wanted);
-  } else {
-    Status status;
-    std::size_t visited = 0;
-    TESSERA_RETURN_IF_ERROR(shared_.store.visit_points(
-        number_, request.offset, [&](const PointId& id, const storage::PointRecord& record) {
-          if (++visited % kPollEvery == 0) status = cancel.check();
-          if (!matching || matching->contains(record.slot)) found.emplace_back(id, record.slot);
-          return status.ok() && found.size() < wanted;
-        }));
-    TESSERA_RETURN_IF_ERROR(status);
-  }
+  TESSERA_ASSIGN_OR_RETURN(auto found, points_in_order(matching, request.offset, wanted, cancel));
 
   ScrollPage page;
   if (found.size() > request.limit) {

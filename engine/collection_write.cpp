@@ -44,9 +44,13 @@ Status CollectionImpl::validate(WriteOperation& operation) const {
   }
   if (auto* write = std::get_if<WriteUsers>(&operation)) {
     if (!users_of_) return {Code::kInternal, "users were written to a collection of points"};
-    for (UserChange& user : write->users) {
-      TESSERA_RETURN_IF_ERROR(
-          validate_vectors(user.vectors, [&] { return "user " + user.id.to_string(); }));
+    for (std::size_t i = 0; i < write->users.size(); ++i) {
+      UserChange& user = write->users[i];
+      const Status status =
+          validate_vectors(user.vectors, [&] { return "user " + user.id.to_string(); });
+      if (status.ok()) continue;
+      return status.with_context("users[" + std::to_string(i) + "].vector (user " +
+                                 user.id.to_string() + ")");
     }
   }
   const bool frees_space = std::holds_alternative<DeletePoints>(operation) ||

@@ -100,21 +100,19 @@ Status FieldSearcher::find_allowed(const retrieval::Search& search, Allowed& all
   return {};
 }
 
-Status FieldSearcher::search_stable_view(const FieldSearch& search, std::vector<SlotHit>& hits,
-                                         FieldSearchStats& stats) {
+Status search_stable_view(const VectorField& field, std::span<const FieldSearch> searches,
+                          std::shared_ptr<const FieldView>& view, std::span<FieldAnswer> answers) {
   for (int attempt = 1;; ++attempt) {
-    TESSERA_RETURN_IF_ERROR(field_.search(*view_, search, hits, stats));
-    // When fresh rows began to go elsewhere during the search, a point that was replaced in that
-    // moment could be in neither place that was searched.
-    auto current = field_.view();
-    if (current->growing == view_->growing || attempt == kViewAttemptsMax) return {};
-    view_ = std::move(current);
+    TESSERA_RETURN_IF_ERROR(field.search_many(*view, searches, answers));
+    auto current = field.view();
+    if (current->growing == view->growing || attempt == kViewAttemptsMax) return {};
+    view = std::move(current);
+    for (FieldAnswer& answer : answers) answer = {};
   }
 }
 
-Result<std::vector<retrieval::Hit>> FieldSearcher::search(const retrieval::Search& search) {
-  Allowed allowed;
-  TESSERA_RETURN_IF_ERROR(find_allowed(search, allowed));
+FieldSearch FieldSearcher::request_of(const retrieval::Search& search,
+                                      const Allowed& allowed) const {
   FieldSearch request;
   request.query = search.vector.data();
   request.k = search.limit == 0 ? 0 : search.limit + allowed.extra_count;
@@ -134,21 +132,24 @@ Result<std::vector<retrieval::Hit>> FieldSearcher::search(const retrieval::Searc
   request.oversampling = std::clamp(
       scope_.params.oversampling.value_or(request.prefix_dim > 0 ? kPrefixOversampling : 1), 1.0,
       std::max(1.0, all));
+  request.is_part = search.is_part;
   request.reports_segments = scope_.explains;
   request.cancel = scope_.cancel;
+  return request;
+}
 
-  std::vector<SlotHit> found;
-  FieldSearchStats stats;
-  TESSERA_RETURN_IF_ERROR(search_stable_view(request, found, stats));
+std::vector<retrieval::Hit> FieldSearcher::take_answer(const retrieval::Search& search,
+                                                       const Allowed& allowed,
+                                                       FieldAnswer& answer) {
   ++plan_.search_count;
-  plan_.visited_count += stats.visited_count;
+  plan_.visited_count += answer.stats.visited_count;
   plan_.segment_count = view_->sealed.size() + view_->frozen.size() + 1;
-  plan_.strategy = stats.strategy;
-  plan_.segments = std::move(stats.segments);
+  plan_.strategy = answer.stats.strategy;
+  plan_.segments = std::move(answer.stats.segments);
 
   std::vector<retrieval::Hit> hits;
-  hits.reserve(std::min(found.size(), search.limit));
-  for (const SlotHit& hit : found) {
+  hits.reserve(std::min(answer.hits.size(), search.limit));
+  for (const SlotHit& hit : answer.hits) {
     if (hits.size() == search.limit) break;
     if (allowed.extra_count > 0 && search.excluded->contains(hit.slot)) continue;
     const float score = index::score_of(metric(), hit.distance);
@@ -162,6 +163,55 @@ Result<std::vector<retrieval::Hit>> FieldSearcher::search(const retrieval::Searc
     if (keeps_vectors_) seen_.try_emplace(hit.slot, field_.vector_of(hit));
   }
   return hits;
+}
+
+Result<FieldSearcher::Prepared> FieldSearcher::prepare(
+    std::span<const retrieval::Search> searches) {
+  Prepared prepared;
+  prepared.searches_.assign(searches.begin(), searches.end());
+  for (std::size_t i = 0; i < searches.size(); ++i) {
+    const retrieval::Search& search = searches[i];
+    // The searches of a fan-out mostly allow the same.
+    const auto same = std::find_if(
+        searches.begin(), searches.begin() + static_cast<std::ptrdiff_t>(i),
+        [&](const auto& other) {
+          return other.excluded == search.excluded && other.cluster == search.cluster &&
+                 other.component_filter == search.component_filter;
+        });
+    const auto place = static_cast<std::size_t>(same - searches.begin());
+    if (place < i) {
+      prepared.allowed_.push_back(prepared.allowed_[place]);
+    } else {
+      auto allowed = std::make_shared<Allowed>();
+      TESSERA_RETURN_IF_ERROR(find_allowed(search, *allowed));
+      prepared.allowed_.push_back(std::move(allowed));
+    }
+    prepared.requests_.push_back(request_of(search, *prepared.allowed_.back()));
+  }
+  return prepared;
+}
+
+std::vector<std::vector<retrieval::Hit>> FieldSearcher::take_answers(
+    const Prepared& prepared, std::span<FieldAnswer> answers) {
+  std::vector<std::vector<retrieval::Hit>> hits;
+  hits.reserve(answers.size());
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    hits.push_back(take_answer(prepared.searches_[i], *prepared.allowed_[i], answers[i]));
+  }
+  return hits;
+}
+
+Result<std::vector<std::vector<retrieval::Hit>>> FieldSearcher::search_many(
+    std::span<const retrieval::Search> searches) {
+  TESSERA_ASSIGN_OR_RETURN(const Prepared prepared, prepare(searches));
+  std::vector<FieldAnswer> answers(searches.size());
+  TESSERA_RETURN_IF_ERROR(search_stable_view(field_, prepared.requests(), view_, answers));
+  return take_answers(prepared, answers);
+}
+
+Result<std::vector<retrieval::Hit>> FieldSearcher::search(const retrieval::Search& search) {
+  TESSERA_ASSIGN_OR_RETURN(auto answers, search_many({&search, 1}));
+  return std::move(answers.front());
 }
 
 void FieldSearcher::explain(const float* query, const SlotHit& hit) {

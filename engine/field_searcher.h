@@ -44,6 +44,18 @@ class FieldSearcher final : public retrieval::Searcher {
   [[nodiscard]] Metric metric() const override { return field_.identity().metric; }
   [[nodiscard]] std::size_t dim() const override { return field_.identity().dim; }
   Result<std::vector<retrieval::Hit>> search(const retrieval::Search& search) override;
+  Result<std::vector<std::vector<retrieval::Hit>>> search_many(
+      std::span<const retrieval::Search> searches) override;
+
+  /// Searches made ready, for whoever does those of several searchers together.
+  class Prepared;
+  Result<Prepared> prepare(std::span<const retrieval::Search> searches);
+  /// What the field answered to Prepared::requests(), as the retrieval methods see it.
+  std::vector<std::vector<retrieval::Hit>> take_answers(const Prepared& prepared,
+                                                        std::span<FieldAnswer> answers);
+  /// The view that is searched from now on.
+  void use_view(std::shared_ptr<const FieldView> view) { view_ = std::move(view); }
+
   Result<std::vector<float>> vector_of(retrieval::Slot slot) override;
   Result<std::vector<std::vector<std::string>>> categories_of(
       std::span<const retrieval::Slot> slots) override;
@@ -65,8 +77,10 @@ class FieldSearcher final : public retrieval::Searcher {
   };
   Status find_allowed(const retrieval::Search& search, Allowed& allowed);
   void restrict_to(const SlotBits& bits, Allowed& allowed) const;
-  Status search_stable_view(const FieldSearch& search, std::vector<SlotHit>& hits,
-                            FieldSearchStats& stats);
+  [[nodiscard]] FieldSearch request_of(const retrieval::Search& search,
+                                       const Allowed& allowed) const;
+  std::vector<retrieval::Hit> take_answer(const retrieval::Search& search, const Allowed& allowed,
+                                          FieldAnswer& answer);
   void explain(const float* query, const SlotHit& hit);
 
   const VectorField& field_;
@@ -83,5 +97,23 @@ class FieldSearcher final : public retrieval::Searcher {
   };
   std::unordered_map<retrieval::Slot, Explained> explained_;
 };
+
+/// Searches of one searcher. They borrow from it and from what was prepared.
+class FieldSearcher::Prepared {
+ public:
+  [[nodiscard]] std::span<const FieldSearch> requests() const { return requests_; }
+
+ private:
+  friend class FieldSearcher;
+  std::vector<retrieval::Search> searches_;
+  std::vector<FieldSearch> requests_;
+  std::vector<std::shared_ptr<Allowed>> allowed_;  ///< One a search; of equal searches the same.
+};
+
+/// Searches again, at most a few times, while fresh rows begin to go elsewhere under the search: a
+/// point that was replaced in that moment could be in neither place that was searched. `view` is
+/// then the newer one. `answers`: as many as searches, which share their cancel token.
+Status search_stable_view(const VectorField& field, std::span<const FieldSearch> searches,
+                          std::shared_ptr<const FieldView>& view, std::span<FieldAnswer> answers);
 
 }  // namespace tessera::engine

@@ -74,7 +74,7 @@ Status QueryRun::run_refine(FieldSearcher& searcher, const RefineQuery& query) {
                            retrieval::retrieve_refined(request, wanted_, excluded_, searcher));
   for (const retrieval::RefineHit& hit : answer.hits) {
     Found found{hit.hit, std::nullopt, hit.round};
-    if (hit.component) found.interest = std::pair(*hit.component, hit.rank);
+    if (hit.component) found.interest = {*hit.component, hit.rank, hit.hit.score};
     found_.push_back(found);
   }
   result_.rounds = std::move(answer.rounds);

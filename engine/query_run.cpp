@@ -11,7 +11,12 @@ namespace tessera::engine {
 Result<QueryResult> CollectionImpl::query(const QueryRequest& request,
                                           const CancelToken& cancel) const {
   TESSERA_RETURN_IF_ERROR(check_open());
-  return QueryRun(*this, request, cancel).run();
+  QueryRun run(*this, request, cancel);
+  return run.run();
+}
+
+bool QueryRun::is_scroll() const {
+  return !is_found_only_ && std::holds_alternative<NoQuery>(request_.query);
 }
 
 Result<QueryResult> QueryRun::run_scroll() const {
@@ -72,26 +77,41 @@ Result<SlotBits> QueryRun::bits_of(const Filter& filter) const {
   return SlotBits::from(slots, slots.isEmpty() ? 0 : std::size_t{slots.maximum()} + 1);
 }
 
+Status QueryRun::prepare_filter() {
+  if (request_.filter && !request_.filter->empty()) {
+    TESSERA_ASSIGN_OR_RETURN(scope_.allowed, bits_of(*request_.filter));
+  }
+  if (parent_ == nullptr || !parent_->scope_.allowed) return {};
+  if (scope_.allowed) {
+    scope_.allowed->intersect(*parent_->scope_.allowed);
+  } else {
+    scope_.allowed = *parent_->scope_.allowed;
+  }
+  return {};
+}
+
 Status QueryRun::prepare() {
   TESSERA_ASSIGN_OR_RETURN(field_, collection_.field(request_.using_vector));
   rows_ = field_->vectors->row_count();
+  TESSERA_RETURN_IF_ERROR(check_params(request_.params, field_->vectors->identity().dim));
+  TESSERA_RETURN_IF_ERROR(prepare_limits(rows_));
+  SharedLock lock(field_->clusters_mutex);
+  clusters_ = field_->clusters;
+  items_ = field_->items;
+  return {};
+}
+
+Status QueryRun::prepare_limits(std::size_t row_count) {
   // A quota is a share of what was asked for, so the limit stays as it is even when there are fewer
   // rows; only what no answer could hold is cut.
   constexpr std::size_t kWantedMax = 1'000'000;
-  const std::size_t most = std::max(rows_, kWantedMax);
+  const std::size_t most = std::max(row_count, kWantedMax);
   wanted_ = std::min(request_.limit, most) + std::min(request_.offset, most);
   scope_.params = request_.params;
   scope_.score_threshold = request_.score_threshold;
   scope_.explains = request_.explain;
   scope_.cancel = &cancel_;
-  TESSERA_RETURN_IF_ERROR(check_params(request_.params, field_->vectors->identity().dim));
-  if (request_.filter && !request_.filter->empty()) {
-    TESSERA_ASSIGN_OR_RETURN(scope_.allowed, bits_of(*request_.filter));
-  }
-  SharedLock lock(field_->clusters_mutex);
-  clusters_ = field_->clusters;
-  items_ = field_->items;
-  return {};
+  return prepare_filter();
 }
 
 Result<std::vector<float>> QueryRun::resolve(const VectorInput& input, const char* what) {
@@ -220,11 +240,8 @@ Result<std::vector<std::vector<std::string>>> QueryRun::scalars_of(
   return values;
 }
 
-Status QueryRun::run_vector(FieldSearcher& searcher, const VectorInput& input) {
-  TESSERA_ASSIGN_OR_RETURN(const auto vector, resolve(input, "query"));
-  TESSERA_ASSIGN_OR_RETURN(const auto hits,
-                           searcher.search({vector, std::min(wanted_, rows_), &excluded_, -1}));
-  for (const retrieval::Hit& hit : hits) found_.push_back({hit, std::nullopt, std::nullopt});
+Status QueryRun::start_vector(const VectorInput& input) {
+  TESSERA_ASSIGN_OR_RETURN(vector_, resolve(input, "query"));
   return {};
 }
 
@@ -247,62 +264,64 @@ void QueryRun::report_interests(const std::vector<retrieval::InterestReport>& re
   }
 }
 
-Status QueryRun::run_interests(FieldSearcher& searcher, const InterestsQuery& query) {
-  TESSERA_ASSIGN_OR_RETURN(const auto request, resolve_interests(query));
+Status QueryRun::start_interests(const InterestsQuery& query) {
+  TESSERA_ASSIGN_OR_RETURN(auto request, resolve_interests(query));
+  interests_ = std::make_unique<retrieval::InterestsRequest>(std::move(request));
   // A page of no points asks for the profile: what the interests are, and no search.
   const std::size_t limit = request_.limit == 0 ? 0 : wanted_;
-  TESSERA_ASSIGN_OR_RETURN(const auto answer,
-                           retrieval::retrieve_interests(request, limit, excluded_, searcher));
-  for (const retrieval::InterestHit& hit : answer.hits) {
-    found_.push_back({hit.hit, std::pair(hit.component, hit.rank), std::nullopt});
-  }
-  report_interests(answer.interests);
+  TESSERA_ASSIGN_OR_RETURN(
+      interests_run_, retrieval::InterestsRun::begin(*interests_, limit, excluded_, *searcher_));
   return {};
 }
 
-Status QueryRun::fetch(const FieldSearcher& searcher) {
-  found_.erase(found_.begin(), found_.begin() + static_cast<std::ptrdiff_t>(
-                                                    std::min(request_.offset, found_.size())));
-  if (found_.size() > request_.limit) found_.resize(request_.limit);
+Result<std::vector<ScoredPoint>> QueryRun::points_of(std::span<const Found> hits,
+                                                     std::vector<bool>* exists) const {
   std::vector<std::uint32_t> slots;
   std::vector<Record> records;
-  for (const Found& found : found_) {
+  for (const Found& found : hits) {
     slots.push_back(found.hit.slot);
     records.emplace_back().id = collection_.slots_.id_of(found.hit.slot);
   }
-  TESSERA_ASSIGN_OR_RETURN(const auto exists,
-                           collection_.fill_records(slots, request_.with_payload,
-                                                    request_.with_vector, cancel_, records));
+  TESSERA_ASSIGN_OR_RETURN(
+      auto is_there, collection_.fill_records(slots, request_.with_payload, request_.with_vector,
+                                              cancel_, records));
+  std::vector<ScoredPoint> points;
   for (std::size_t i = 0; i < slots.size(); ++i) {
-    if (!exists[i]) continue;
-    ScoredPoint& point = result_.points.emplace_back();
+    if (!is_there[i]) continue;
+    ScoredPoint& point = points.emplace_back();
     point.record = std::move(records[i]);
     point.version = collection_.slots_.version_of(slots[i]);
-    point.score = found_[i].hit.score;
-    point.interest = found_[i].interest;
-    point.round = found_[i].round;
-    point.contributions = searcher.contributions_of(slots[i]);
+    point.score = hits[i].hit.score;
+    point.interest = hits[i].interest;
+    point.round = hits[i].round;
+    if (searcher_) point.contributions = searcher_->contributions_of(slots[i]);
   }
-  if (request_.explain) name_dimensions();
-  return {};
+  if (request_.explain) name_dimensions(points);
+  if (exists != nullptr) *exists = std::move(is_there);
+  return points;
 }
 
-void QueryRun::name_dimensions() {
+void QueryRun::name_dimensions(std::vector<ScoredPoint>& points) const {
+  if (field_ == nullptr) return;
   SharedLock lock(collection_.config_mutex_);
   const auto& names = collection_.config_.vectors.at(request_.using_vector).dimension_names;
   if (names.empty()) return;
-  for (ScoredPoint& point : result_.points) {
+  for (ScoredPoint& point : points) {
     for (Contribution& contribution : point.contributions) {
       contribution.name = names[contribution.dim];
     }
   }
 }
 
-Result<QueryResult> QueryRun::run() {
-  if (std::holds_alternative<NoQuery>(request_.query)) return run_scroll();
-  TESSERA_RETURN_IF_ERROR(prepare());
+Status QueryRun::start() {
+  if (is_scroll()) return {};
+  const bool has_vector = !std::holds_alternative<FusionQuery>(request_.query) &&
+                          !std::holds_alternative<NoQuery>(request_.query);
+  TESSERA_RETURN_IF_ERROR(has_vector ? prepare() : prepare_limits(collection_.point_count()));
+  TESSERA_RETURN_IF_ERROR(run_prefetches());
+  if (const auto* fusion = std::get_if<FusionQuery>(&request_.query)) return fuse(*fusion);
+  if (std::holds_alternative<NoQuery>(request_.query)) return find_first();
 
-  const auto* vector = std::get_if<VectorInput>(&request_.query);
   const auto* interests = std::get_if<InterestsQuery>(&request_.query);
   const auto* refine = std::get_if<RefineQuery>(&request_.query);
   const bool keeps_vectors = refine != nullptr || (interests != nullptr && interests->diversity);
@@ -311,15 +330,79 @@ Result<QueryResult> QueryRun::run() {
       return scalars_of(slots, *interests->category_field);
     };
   }
-  FieldSearcher searcher(*field_->vectors, collection_.slots_, scope_, keeps_vectors);
-  Status status;
-  if (vector != nullptr) status = run_vector(searcher, *vector);
-  if (interests != nullptr) status = run_interests(searcher, *interests);
-  if (refine != nullptr) status = run_refine(searcher, *refine);
-  TESSERA_RETURN_IF_ERROR(status);
-  TESSERA_RETURN_IF_ERROR(fetch(searcher));
-  if (request_.explain) result_.plan = searcher.plan();
+  if (!sources_.empty()) restrict_to_prefetched();
+  searcher_.emplace(*field_->vectors, collection_.slots_, scope_, keeps_vectors);
+  if (refine != nullptr) return run_refine(*searcher_, *refine);
+  if (interests != nullptr) return start_interests(*interests);
+  return start_vector(std::get<VectorInput>(request_.query));
+}
+
+std::vector<retrieval::Search> QueryRun::wanted() {
+  if (interests_run_) return interests_run_->wanted();
+  if (!vector_) return {};
+  return {retrieval::Search{*vector_, std::min(wanted_, rows_), &excluded_, -1}};
+}
+
+Status QueryRun::accept(std::vector<std::vector<retrieval::Hit>> answers) {
+  if (interests_run_) return interests_run_->accept(std::move(answers));
+  if (!vector_ || answers.size() != 1) {
+    return {Code::kInternal, "another number of searches was answered than was asked for"};
+  }
+  vector_.reset();
+  for (const retrieval::Hit& hit : answers.front()) {
+    found_.push_back({hit, std::nullopt, std::nullopt});
+  }
+  return {};
+}
+
+Status QueryRun::conclude() {
+  if (interests_run_) {
+    TESSERA_ASSIGN_OR_RETURN(const auto answer, interests_run_->finish());
+    interests_run_.reset();
+    for (const retrieval::InterestHit& hit : answer.hits) {
+      found_.push_back({hit.hit, HitInterest{hit.component, hit.rank, hit.hit.score}, {}});
+    }
+    report_interests(answer.interests);
+  } else if (std::holds_alternative<VectorInput>(request_.query)) {
+    keep_prefetched_places();
+  }
+  if (request_.explain) result_.plan = plan();
+  return {};
+}
+
+Status QueryRun::drive() {
+  TESSERA_RETURN_IF_ERROR(start());
+  for (auto searches = wanted(); !searches.empty(); searches = wanted()) {
+    TESSERA_ASSIGN_OR_RETURN(auto answers, searcher_->search_many(searches));
+    TESSERA_RETURN_IF_ERROR(accept(std::move(answers)));
+  }
+  return {};
+}
+
+Status QueryRun::find() {
+  is_found_only_ = true;
+  TESSERA_RETURN_IF_ERROR(drive());
+  return conclude();
+}
+
+Status QueryRun::fetch() {
+  const std::size_t first = std::min(request_.offset, found_.size());
+  const std::size_t count = std::min(request_.limit, found_.size() - first);
+  TESSERA_ASSIGN_OR_RETURN(result_.points,
+                           points_of(std::span<const Found>(found_).subspan(first, count)));
+  return {};
+}
+
+Result<QueryResult> QueryRun::finish() {
+  if (is_scroll()) return run_scroll();
+  TESSERA_RETURN_IF_ERROR(conclude());
+  TESSERA_RETURN_IF_ERROR(fetch());
   return std::move(result_);
+}
+
+Result<QueryResult> QueryRun::run() {
+  TESSERA_RETURN_IF_ERROR(drive());
+  return finish();
 }
 
 }  // namespace tessera::engine

@@ -9,6 +9,7 @@ Status QueryRun::resolve_user(const InterestsQuery& query, retrieval::InterestsR
                            users.history(slot, request_.using_vector, cancel_));
   request.history = std::move(history.items);
   if (request.vector.empty()) request.vector = users.vector_of(slot, request_.using_vector);
+  request.is_vector_optional = true;
   if (query.exclude_history) excluded_ |= history.known;
   user_slot_ = slot;
   return {};

@@ -15,6 +15,7 @@
 #include "engine/payload.h"
 #include "engine/query_plan.h"
 #include "engine/user_requests.h"
+#include "retrieval/fusion.h"
 #include "retrieval/refine.h"
 
 namespace tessera::engine {
@@ -167,9 +168,13 @@ struct RefineQuery {
   bool context_includes_history = false;  ///< As RefineRequest::context_includes_known.
 };
 
+/// The answers of the prefetches as one, by places or by scores; see retrieval/fusion.h.
+struct ScoreFusion {};
+using FusionQuery = std::variant<retrieval::ReciprocalRank, ScoreFusion>;
+
 /// No query: scroll order, score 0.
 struct NoQuery {};
-using QueryKind = std::variant<NoQuery, VectorInput, InterestsQuery, RefineQuery>;
+using QueryKind = std::variant<NoQuery, VectorInput, InterestsQuery, RefineQuery, FusionQuery>;
 
 struct SearchParams {
   std::optional<std::size_t> hnsw_ef;
@@ -193,13 +198,32 @@ struct QueryRequest {
   PayloadSelector with_payload;
   VectorSelector with_vector;
   bool explain = false;
+  /// What is fused, or whose points alone the query ranks anew. Of each only the query, the limit
+  /// and what restricts it count. The filter holds for the prefetches too.
+  std::vector<QueryRequest> prefetch;
+};
+
+/// Hits together that share a payload value: a string or an integer.
+struct QueryGroupsRequest {
+  QueryRequest query;  ///< Its limit and offset do not count.
+  PayloadPath group_by;
+  std::size_t group_size = 3;  ///< Hits of a group, at most.
+  std::size_t limit = 10;      ///< Groups.
+};
+
+/// Where a hit stands in an interest. After a fusion or a new ranking it is the place that it had
+/// in the prefetch.
+struct HitInterest {
+  std::uint32_t component = 0;  ///< Of the answer's interests.
+  std::uint32_t rank = 0;
+  float score = 0;  ///< There.
 };
 
 struct ScoredPoint {
   Record record;
   std::uint64_t version = 0;
   float score = 0;
-  std::optional<std::pair<std::uint32_t, std::uint32_t>> interest;  ///< component, rank
+  std::optional<HitInterest> interest;
   std::optional<std::uint32_t> round;
   std::vector<Contribution> contributions;  ///< The largest first; with "explain": true.
 };
@@ -218,6 +242,17 @@ struct InterestInfo {
 
 struct QueryResult {
   std::vector<ScoredPoint> points;
+  std::vector<InterestInfo> interests;  ///< Of the query, or of its prefetches one after the other.
+  std::vector<retrieval::RoundReport> rounds;
+  std::optional<QueryPlan> plan;
+};
+
+struct PointGroup {
+  std::string value;  ///< A string or an integer as JSON text.
+  std::vector<ScoredPoint> points;
+};
+struct QueryGroupsResult {
+  std::vector<PointGroup> groups;
   std::vector<InterestInfo> interests;
   std::vector<retrieval::RoundReport> rounds;
   std::optional<QueryPlan> plan;

@@ -6,6 +6,7 @@ namespace tessera::engine {
 namespace {
 
 constexpr std::size_t kSampleRows = 1024;
+constexpr std::size_t kPartEfMin = 40;
 /// Where the costs of two plans are nearer to each other than this, the matches are counted.
 constexpr double kUndecidedRatio = 2;
 
@@ -70,6 +71,12 @@ MatchCount count_matches(const SealedSegment& segment, const FieldSearch& search
   return {static_cast<double>(matches), false};
 }
 
+std::size_t walk_ef(const index::IndexSpec& spec, const FieldSearch& search) {
+  const std::size_t alone = std::max<std::size_t>(search.k, search.ef.value_or(spec.ef_construct));
+  if (!search.is_part || search.ef) return alone;
+  return std::min(alone, std::max(kPartEfMin, 2 * search.k));
+}
+
 namespace cost {
 namespace {
 
@@ -95,8 +102,7 @@ double match_scan_ns(double matches, std::size_t dim) {
 double walk_ns(const SealedSegment& segment, const FieldSearch& search, double matches) {
   const index::IndexSpec& spec = segment.index()->spec();
   const auto rows = static_cast<double>(segment.row_count());
-  const auto ef =
-      static_cast<double>(std::max<std::size_t>(search.k, search.ef.value_or(spec.ef_construct)));
+  const auto ef = static_cast<double>(walk_ef(spec, search));
   // To meet ef allowed rows, so many must be met.
   const double met = std::min(rows, ef * spec.m * kNewLinkShare * rows / matches);
   return met * (kWalkRowNs + kWalkValueNs * static_cast<double>(segment.dim()));

@@ -23,6 +23,11 @@ MatchCount estimate_matches(const SealedSegment& segment, const FieldSearch& sea
 /// Tests every row.
 MatchCount count_matches(const SealedSegment& segment, const FieldSearch& search);
 
+/// Candidates that a walk keeps, as index::SearchOptions::ef. Of several searches that make one
+/// answer each gives a few hits only, so it keeps max(40, 2 k), where that is fewer than a search
+/// that stands alone keeps. A given ef is kept.
+std::size_t walk_ef(const index::IndexSpec& spec, const FieldSearch& search);
+
 /// Nanoseconds, by the figures of docs/design.md ("Choosing a plan"). What counts is their ratio,
 /// which depends less on the machine than they do.
 namespace cost {

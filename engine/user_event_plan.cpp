@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <limits>
 
 namespace tessera::engine {
 
@@ -103,6 +104,29 @@ Result<UserEventPlan::Staged> UserEventPlan::replace(std::uint32_t slot,
   TESSERA_ASSIGN_OR_RETURN(staged.removed, store_.event_blocks(collection_, slot));
   staged.blocks = cut_into_blocks(std::nullopt, events, true);
   return staged;
+}
+
+Result<UserEventPlan::Staged> UserEventPlan::remove(
+    std::uint32_t slot, const std::function<bool(const Event&)>& is_removed) const {
+  std::vector<Event> kept;
+  bool removes = false;
+  EventPosition at{std::numeric_limits<std::int64_t>::min(), PointId()};
+  while (true) {
+    TESSERA_ASSIGN_OR_RETURN(const EventPlace place, find(slot, at));
+    for (const Event& event : place.block.events) {
+      if (is_removed(event)) {
+        removes = true;
+      } else {
+        kept.push_back(event);
+      }
+    }
+    if (!place.end) break;
+    at = *place.end;
+  }
+  if (removes) return replace(slot, kept);
+  Staged nothing;
+  nothing.slot = slot;
+  return nothing;
 }
 
 void UserEventPlan::accept(Staged staged) {

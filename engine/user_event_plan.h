@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -30,6 +31,10 @@ class UserEventPlan {
   Result<Staged> append(std::uint32_t slot, const std::vector<storage::Event>& events) const;
   /// In place of all that the slot has, which may be damaged.
   Result<Staged> replace(std::uint32_t slot, const std::vector<storage::Event>& events) const;
+
+  /// All that the slot has but those. Reads them all.
+  Result<Staged> remove(std::uint32_t slot,
+                        const std::function<bool(const storage::Event&)>& is_removed) const;
 
   void accept(Staged staged);
   void write_to(storage::Batch& batch) const;

@@ -58,12 +58,25 @@ struct AppendEvents {
   std::vector<UserEvents> users;
 };
 
+/// An event at that time, or all of an item.
+struct EventSelector {
+  PointId id;
+  std::optional<std::int64_t> at_us;
+};
+/// Events that are not there are passed over.
+struct RemoveEvents {
+  UserId id;
+  std::vector<EventSelector> events;
+};
+
 /// A write of users as the commit queue carries it.
 struct UserChange {
   UserId id;
   NamedVectors vectors;                ///< Those that are not given stay.
   std::vector<storage::Event> events;  ///< Strictly ascending.
   bool replaces_events = false;
+  /// Not empty: nothing but these events of a user, who must be there, is removed.
+  std::vector<EventSelector> removed_events;
 };
 struct WriteUsers {
   std::vector<UserChange> users;  ///< Every user once.

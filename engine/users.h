@@ -18,6 +18,8 @@ class Users {
   /// kInvalidArgument: a user given twice; a vector that does not fit.
   virtual Result<WriteResult> put(PutUsers request, bool wait) = 0;
   virtual Result<WriteResult> append(AppendEvents request, bool wait) = 0;
+  /// kNotFound as get().
+  virtual Result<WriteResult> remove_events(RemoveEvents request, bool wait) = 0;
   /// Users that are not there are passed over.
   virtual Result<WriteResult> remove(const std::vector<UserId>& ids, bool wait) = 0;
 

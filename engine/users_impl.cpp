@@ -112,6 +112,16 @@ Result<WriteResult> UsersImpl::append(AppendEvents request, bool wait) {
   return stored->write(std::move(write), wait);
 }
 
+Result<WriteResult> UsersImpl::remove_events(RemoveEvents request, bool wait) {
+  TESSERA_RETURN_IF_ERROR(owner_.check_open());
+  if (const auto slot = slot_of(request.id); slot.has_error()) return slot.error();
+  WriteUsers write;
+  UserChange& change = write.users.emplace_back();
+  change.id = std::move(request.id);
+  change.removed_events = std::move(request.events);
+  return stored()->write(std::move(write), wait);
+}
+
 Result<WriteResult> UsersImpl::remove(const std::vector<UserId>& ids, bool wait) {
   TESSERA_RETURN_IF_ERROR(owner_.check_open());
   const auto stored = this->stored();

@@ -40,6 +40,7 @@ class UsersImpl final : public Users {
 
   Result<WriteResult> put(PutUsers request, bool wait) override;
   Result<WriteResult> append(AppendEvents request, bool wait) override;
+  Result<WriteResult> remove_events(RemoveEvents request, bool wait) override;
   Result<WriteResult> remove(const std::vector<UserId>& ids, bool wait) override;
   [[nodiscard]] Result<UserInfo> get(const UserRequest& request,
                                      const CancelToken& cancel) const override;

@@ -56,6 +56,7 @@ struct FieldSearch {
   double oversampling = 1;     ///< So many times k candidates are re-ranked exactly.
   std::size_t prefix_dim = 0;  ///< Candidates by so many first values; 0: by all of them.
   PlanChoice plan = PlanChoice::kCheapest;
+  bool is_part = false;           ///< One of several that make one answer: see walk_ef().
   bool reports_segments = false;  ///< Fill FieldSearchStats::segments.
   const CancelToken* cancel = nullptr;
 };
@@ -66,6 +67,11 @@ struct FieldSearchStats {
   std::size_t segment_count = 0;
   const char* strategy = "exact_scan";  ///< Of the last segment that had a choice.
   std::vector<SegmentPlan> segments;    ///< In the order searched, when asked for.
+};
+
+struct FieldAnswer {
+  std::vector<SlotHit> hits;
+  FieldSearchStats stats;
 };
 
 /// When background work on a field is due.
@@ -152,6 +158,11 @@ class VectorField {
   /// when fewer exist. kCancelled, kTimeout.
   Status search(const FieldView& view, const FieldSearch& search, std::vector<SlotHit>& hits,
                 FieldSearchStats& stats) const;
+  /// The answers of search() to each, in their order; fails as a whole. Rows that are scanned are
+  /// read once for all of them, indexes are walked one after the other. Requires as many answers,
+  /// and the same cancel token in all searches.
+  Status search_many(const FieldView& view, std::span<const FieldSearch> searches,
+                     std::span<FieldAnswer> answers) const;
 
   /// The new rows that are due for an index, if any: when writes pause, and before when there are
   /// many. Each row is in one such plan. Freezes the growing segment when it is part of it.
@@ -208,16 +219,22 @@ class VectorField {
   void publish(const BuildPlan& plan, const GatheredRows& rows,
                const std::shared_ptr<SealedSegment>& sealed);
 
+  struct Part;
+  using Parts = std::span<Part* const>;
+
   /// `may_skip`: the caller searches again when hits are fewer than k.
-  Status search_segments(const FieldView& view, const FieldSearch& search,
-                         std::vector<SlotHit>& hits, bool may_skip, FieldSearchStats& stats) const;
-  Status search_sealed(const SealedSegment& segment, const FieldSearch& search, class TopK& top,
-                       SegmentPlan& plan) const;
-  Status scan(const Segment& segment, const FieldSearch& search, class TopK& top,
-              SegmentPlan& plan) const;
-  /// As scan(), by codes: rows that are farther than `limit` or than the k best are not read.
-  Status scan_fresh(const GrowingSegment& segment, const FieldSearch& search, float limit,
-                    class TopK& top, SegmentPlan& plan) const;
+  Status search_segments(const FieldView& view, Parts parts, bool may_skip) const;
+  Status search_sealed(const SealedSegment& segment, Parts parts) const;
+  Status search_fresh(const FieldView& view, Parts parts, bool may_skip) const;
+  /// Whether the segment must be scanned for the part after all.
+  Result<bool> walk(const SealedSegment& segment, Part& part) const;
+  Status scan(const Segment& segment, Parts parts) const;
+  void scan_stretch(const Segment& segment, const RowBlock& block, std::uint32_t begin,
+                    std::uint32_t end, Parts parts) const;
+  /// As scan(), by codes: rows that are farther than the part's limit or than its k best are not
+  /// read.
+  Status scan_fresh(const GrowingSegment& segment, Parts parts) const;
+  Status scan_codes(const GrowingSegment& segment, Parts parts) const;
   Result<bool> scan_matches(const FieldView& view, const FieldSearch& search, class TopK& top,
                             FieldSearchStats& stats) const;
   bool look_up(const FieldView& view, std::span<const std::uint32_t> slots,

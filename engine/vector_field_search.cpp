@@ -2,17 +2,13 @@
 #include <array>
 #include <limits>
 
-#include "engine/prefix_scan.h"
+#include "engine/field_parts.h"
 #include "engine/segment_plan.h"
-#include "engine/top_k.h"
-#include "engine/vector_field.h"
 
 namespace tessera::engine {
 namespace {
 
 constexpr std::size_t kScanBlock = 256;
-/// Rows tested between two looks at the cancel token.
-constexpr std::uint32_t kTestedRowsMax = kScanBlock * 16;
 /// Slots whose rows are looked up under one lock.
 constexpr std::size_t kLookupBlock = 512;
 /// Searches repeated because a point was replaced under them.
@@ -58,96 +54,6 @@ bool drop_repeated_slots(std::vector<SlotHit>& hits) {
 }
 
 }  // namespace
-
-void VectorField::offer_rows(const RowBlock& block, std::span<const std::uint32_t> rows,
-                             const FieldSearch& search, TopK& top) const {
-  std::array<float, kScanBlock> distances;
-  if (rows.back() - rows.front() + 1 == rows.size()) {
-    index::distances(identity_.metric, search.query, block.vectors.part(rows.front(), rows.size()),
-                     distances.data());
-  } else {
-    index::distances_at(identity_.metric, search.query, block.vectors, rows, distances.data());
-  }
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (!top.worth_offering(distances[i])) continue;
-    top.offer({distances[i], block.slots[rows[i]], block.vectors.bytes_of(rows[i])});
-  }
-}
-
-Status VectorField::scan(const Segment& segment, const FieldSearch& search, TopK& top,
-                         SegmentPlan& plan) const {
-  std::array<std::uint32_t, kScanBlock> rows;
-  plan.match_count = 0;
-  plan.is_match_estimated = false;
-  if (search.prefix_dim > 0) return scan_prefix(segment, identity_.metric, search, top, plan);
-  // Rows that are appended meanwhile are scanned too: the row that replaces one that has just died
-  // is among them.
-  for (std::uint32_t row = 0; row < segment.row_count();) {
-    const RowBlock block = segment.block_at(row);
-    for (std::uint32_t next = 0; next < block.row_count;) {
-      if (search.cancel != nullptr) TESSERA_RETURN_IF_ERROR(search.cancel->check());
-      const index::RowFilter filter = row_filter(segment, block.slots - block.first_row, search);
-      const std::uint32_t end = std::min<std::uint32_t>(block.row_count, next + kTestedRowsMax);
-      std::uint32_t count = 0;
-      for (; next < end && count < kScanBlock; ++next) {
-        if (filter.allows(block.first_row + next)) rows[count++] = next;
-      }
-      if (count == 0) continue;
-      offer_rows(block, {rows.data(), count}, search, top);
-      plan.match_count += count;
-    }
-    row = block.first_row + block.row_count;
-  }
-  plan.visited_count += plan.match_count;
-  return {};
-}
-
-Status VectorField::search_sealed(const SealedSegment& segment, const FieldSearch& search,
-                                  TopK& top, SegmentPlan& plan) const {
-  if (!is_walkable(segment, search)) return scan(segment, search, top, plan);
-  MatchCount matches = estimate_matches(segment, search);
-  if (search.plan == PlanChoice::kCheapest && is_scan_cheaper(segment, search, matches)) {
-    return scan(segment, search, top, plan);
-  }
-  plan.strategy = search.allowed == nullptr ? "walk" : "filtered_walk";
-  plan.match_count = static_cast<std::size_t>(matches.rows);
-  plan.is_match_estimated = matches.is_estimated;
-
-  const RowBlock rows = segment.block_at(0);
-  index::SearchOptions options;
-  options.k = search.k;
-  options.ef = search.ef.value_or(0);
-  options.probe_count = search.probe_count.value_or(0);
-  options.ignore_codes = search.ignore_codes;
-  options.rescore = search.rescore;
-  options.oversampling = search.oversampling;
-  options.prefix_dim = search.prefix_dim;
-  // Where what is allowed is far from the query, a walk would meet most rows before it ends, and
-  // still find others than the nearest. It gives up instead.
-  if (search.allowed != nullptr && search.plan == PlanChoice::kCheapest) {
-    options.visited_max = cost::visits_until_scan(segment, matches.rows);
-  }
-  options.cancel = search.cancel;
-  std::vector<index::RowHit> found;
-  index::SearchStats walked;
-  TESSERA_RETURN_IF_ERROR(segment.index()->search(
-      search.query, options, row_filter(segment, rows.slots, search), found, walked));
-  plan.visited_count += walked.visited_count;
-  plan.reranked_count += walked.reranked_count;
-
-  // A walk may end before it has met every allowed row. The answer must not be short.
-  const bool is_complete =
-      !matches.is_estimated && found.size() >= static_cast<std::size_t>(matches.rows);
-  if (walked.gave_up || (found.size() < search.k && !is_complete)) {
-    plan.strategy = "walk_then_scan";
-    return scan(segment, search, top, plan);
-  }
-  for (const index::RowHit& hit : found) {
-    if (!top.worth_offering(hit.distance)) break;
-    top.offer({hit.distance, rows.slots[hit.row], rows.vectors.bytes_of(hit.row)});
-  }
-  return {};
-}
 
 bool VectorField::look_up(const FieldView& view, std::span<const std::uint32_t> slots,
                           std::vector<Location>& rows) const {
@@ -226,74 +132,157 @@ Result<bool> VectorField::scan_matches(const FieldView& view, const FieldSearch&
   return is_current;
 }
 
-Status VectorField::search_segments(const FieldView& view, const FieldSearch& search,
-                                    std::vector<SlotHit>& hits, bool may_skip,
-                                    FieldSearchStats& stats) const {
-  const auto finish = [&](const SegmentPlan& plan) {
-    ++stats.segment_count;
-    stats.visited_count += plan.visited_count;
-    if (search.reports_segments) stats.segments.push_back(plan);
-  };
-  stats.strategy = "exact_scan";
-  TopK top(search.k, slots_);
-  for (const auto& segment : view.sealed) {
-    if (segment->row_count() == 0) continue;
-    SegmentPlan plan = describe(*segment, "sealed");
-    TESSERA_RETURN_IF_ERROR(search_sealed(*segment, search, top, plan));
-    stats.strategy = plan.strategy;
-    finish(plan);
+Result<bool> VectorField::walk(const SealedSegment& segment, Part& part) const {
+  const FieldSearch& search = part.search;
+  SegmentPlan& plan = part.plan;
+  if (!is_walkable(segment, search)) return true;
+  MatchCount matches = estimate_matches(segment, search);
+  if (search.plan == PlanChoice::kCheapest && is_scan_cheaper(segment, search, matches)) {
+    return true;
   }
-  hits = top.take();
-  if (search.indexed_only) return {};
+  plan.strategy = search.allowed == nullptr ? "walk" : "filtered_walk";
+  plan.match_count = static_cast<std::size_t>(matches.rows);
+  plan.is_match_estimated = matches.is_estimated;
 
-  // Fresh rows after sealed ones (invariant 2): a slot found in both has just been replaced.
-  TopK fresh(search.k, slots_);
-  // A fresh row beyond all k of the sealed ones is not among the best, unless one of those has just
-  // been replaced: then the search is repeated.
-  const float limit = may_skip && hits.size() == search.k ? hits.back().distance
-                                                          : std::numeric_limits<float>::infinity();
-  const auto search_fresh = [&](const GrowingSegment& segment, const char* kind) -> Status {
-    SegmentPlan plan = describe(segment, kind);
-    const Status status = scan_fresh(segment, search, limit, fresh, plan);
-    finish(plan);
-    return status;
+  const RowBlock rows = segment.block_at(0);
+  index::SearchOptions options;
+  options.k = search.k;
+  options.ef = walk_ef(segment.index()->spec(), search);
+  options.probe_count = search.probe_count.value_or(0);
+  options.ignore_codes = search.ignore_codes;
+  options.rescore = search.rescore;
+  options.oversampling = search.oversampling;
+  options.prefix_dim = search.prefix_dim;
+  // Where what is allowed is far from the query, a walk would meet most rows before it ends, and
+  // still find others than the nearest. It gives up instead.
+  if (search.allowed != nullptr && search.plan == PlanChoice::kCheapest) {
+    options.visited_max = cost::visits_until_scan(segment, matches.rows);
+  }
+  options.cancel = search.cancel;
+  std::vector<index::RowHit> found;
+  index::SearchStats walked;
+  TESSERA_RETURN_IF_ERROR(segment.index()->search(
+      search.query, options, row_filter(segment, rows.slots, search), found, walked));
+  plan.visited_count += walked.visited_count;
+  plan.reranked_count += walked.reranked_count;
+
+  // A walk may end before it has met every allowed row. The answer must not be short.
+  const bool is_complete =
+      !matches.is_estimated && found.size() >= static_cast<std::size_t>(matches.rows);
+  if (walked.gave_up || (found.size() < search.k && !is_complete)) {
+    plan.strategy = "walk_then_scan";
+    return true;
+  }
+  for (const index::RowHit& hit : found) {
+    if (!part.top.worth_offering(hit.distance)) break;
+    part.top.offer({hit.distance, rows.slots[hit.row], rows.vectors.bytes_of(hit.row)});
+  }
+  return false;
+}
+
+Status VectorField::search_sealed(const SealedSegment& segment, Parts parts) const {
+  std::vector<Part*> scanned;
+  for (Part* part : parts) {
+    part->plan = describe(segment, "sealed");
+    TESSERA_ASSIGN_OR_RETURN(const bool needs_scan, walk(segment, *part));
+    if (needs_scan) scanned.push_back(part);
+  }
+  TESSERA_RETURN_IF_ERROR(scan(segment, scanned));
+  for (Part* part : parts) {
+    part->answer.stats.strategy = part->plan.strategy;
+    part->count_segment();
+  }
+  return {};
+}
+
+/// Fresh rows after sealed ones (invariant 2): a slot found in both has just been replaced.
+Status VectorField::search_fresh(const FieldView& view, Parts parts, bool may_skip) const {
+  std::vector<Part*> open;
+  for (Part* part : parts) {
+    if (part->search.indexed_only) continue;
+    open.push_back(part);
+    // A fresh row beyond all k of the sealed ones is not among the best, unless one of those has
+    // just been replaced: then the search is repeated.
+    const std::vector<SlotHit>& hits = part->answer.hits;
+    part->limit = may_skip && hits.size() == part->search.k
+                      ? hits.back().distance
+                      : std::numeric_limits<float>::infinity();
+  }
+  const auto search_one = [&](const GrowingSegment& segment, const char* kind) -> Status {
+    for (Part* part : open) part->plan = describe(segment, kind);
+    TESSERA_RETURN_IF_ERROR(scan_fresh(segment, open));
+    for (Part* part : open) part->count_segment();
+    return {};
   };
-  for (const auto& segment : view.frozen) TESSERA_RETURN_IF_ERROR(search_fresh(*segment, "frozen"));
-  TESSERA_RETURN_IF_ERROR(search_fresh(*view.growing, "growing"));
-  const std::vector<SlotHit> fresh_hits = fresh.take();
-  if (fresh_hits.empty()) return {};
-  const auto sealed_count = static_cast<std::ptrdiff_t>(hits.size());
-  hits.insert(hits.end(), fresh_hits.begin(), fresh_hits.end());
-  std::inplace_merge(hits.begin(), hits.begin() + sealed_count, hits.end(),
-                     [&](const SlotHit& a, const SlotHit& b) { return top.before(a, b); });
+  for (const auto& segment : view.frozen) TESSERA_RETURN_IF_ERROR(search_one(*segment, "frozen"));
+  TESSERA_RETURN_IF_ERROR(search_one(*view.growing, "growing"));
+  for (Part* part : open) {
+    const std::vector<SlotHit> fresh_hits = part->top.take();
+    std::vector<SlotHit>& hits = part->answer.hits;
+    const auto sealed_count = static_cast<std::ptrdiff_t>(hits.size());
+    hits.insert(hits.end(), fresh_hits.begin(), fresh_hits.end());
+    std::inplace_merge(hits.begin(), hits.begin() + sealed_count, hits.end(),
+                       [&](const SlotHit& a, const SlotHit& b) { return part->top.before(a, b); });
+  }
+  return {};
+}
+
+Status VectorField::search_segments(const FieldView& view, Parts parts, bool may_skip) const {
+  for (Part* part : parts) part->answer.stats.strategy = "exact_scan";
+  for (const auto& segment : view.sealed) {
+    if (segment->row_count() > 0) TESSERA_RETURN_IF_ERROR(search_sealed(*segment, parts));
+  }
+  for (Part* part : parts) part->answer.hits = part->top.take();
+  return search_fresh(view, parts, may_skip);
+}
+
+Status VectorField::search_many(const FieldView& view, std::span<const FieldSearch> searches,
+                                std::span<FieldAnswer> answers) const {
+  const SearchMark mark(budget_);
+  std::vector<Part> parts;
+  parts.reserve(searches.size());
+  for (std::size_t i = 0; i < searches.size(); ++i) {
+    const FieldSearch& search = searches[i];
+    FieldAnswer& answer = answers[i];
+    answer.hits.clear();
+    if (search.k == 0) continue;
+    // Looked-up rows are compared as a whole, not by a prefix.
+    if (search.plan == PlanChoice::kCheapest && search.prefix_dim == 0 &&
+        is_match_scan_cheaper(view, search, identity_.dim)) {
+      TopK top(search.k, slots_);
+      TESSERA_ASSIGN_OR_RETURN(const bool is_done, scan_matches(view, search, top, answer.stats));
+      if (is_done) {
+        answer.hits = top.take();
+        continue;
+      }
+      answer.stats.segments.clear();
+    }
+    parts.emplace_back(search, answer, slots_);
+  }
+  std::vector<Part*> open;
+  for (Part& part : parts) open.push_back(&part);
+  for (int attempt = 1; !open.empty(); ++attempt) {
+    TESSERA_RETURN_IF_ERROR(search_segments(view, open, attempt < kAttemptsMax));
+    // Rows of a point that was replaced meanwhile may have taken the places of others.
+    std::erase_if(open, [](Part* part) {
+      std::vector<SlotHit>& hits = part->answer.hits;
+      const bool is_short = drop_repeated_slots(hits) && hits.size() < part->search.k;
+      if (hits.size() > part->search.k) hits.resize(part->search.k);
+      return !is_short;
+    });
+    if (attempt == kAttemptsMax) break;
+    for (Part* part : open) part->answer.stats.segments.clear();
+  }
   return {};
 }
 
 Status VectorField::search(const FieldView& view, const FieldSearch& search,
                            std::vector<SlotHit>& hits, FieldSearchStats& stats) const {
-  hits.clear();
-  if (search.k == 0) return {};
-  const SearchMark mark(budget_);
-  // Looked-up rows are compared as a whole, not by a prefix.
-  if (search.plan == PlanChoice::kCheapest && search.prefix_dim == 0 &&
-      is_match_scan_cheaper(view, search, identity_.dim)) {
-    TopK top(search.k, slots_);
-    TESSERA_ASSIGN_OR_RETURN(const bool is_done, scan_matches(view, search, top, stats));
-    if (is_done) {
-      hits = top.take();
-      return {};
-    }
-    stats.segments.clear();
-  }
-  for (int attempt = 1;; ++attempt) {
-    TESSERA_RETURN_IF_ERROR(search_segments(view, search, hits, attempt < kAttemptsMax, stats));
-    // Rows of a point that was replaced meanwhile may have taken the places of others.
-    const bool is_short = drop_repeated_slots(hits) && hits.size() < search.k;
-    if (!is_short || attempt == kAttemptsMax) break;
-    stats.segments.clear();
-  }
-  if (hits.size() > search.k) hits.resize(search.k);
-  return {};
+  FieldAnswer answer{{}, std::move(stats)};
+  const Status status = search_many(view, {&search, 1}, {&answer, 1});
+  hits = std::move(answer.hits);
+  stats = std::move(answer.stats);
+  return status;
 }
 
 }  // namespace tessera::engine

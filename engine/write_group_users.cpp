@@ -1,9 +1,30 @@
 #include <algorithm>
+#include <functional>
+#include <set>
 
 #include "engine/user_keys.h"
 #include "engine/write_group.h"
 
 namespace tessera::engine {
+namespace {
+
+/// Which events the selectors mean.
+std::function<bool(const storage::Event&)> matcher_of(const std::vector<EventSelector>& selectors) {
+  std::set<PointId> items;
+  std::set<storage::EventPosition> positions;
+  for (const EventSelector& selector : selectors) {
+    if (selector.at_us) {
+      positions.insert({*selector.at_us, selector.id});
+    } else {
+      items.insert(selector.id);
+    }
+  }
+  return [items = std::move(items), positions = std::move(positions)](const storage::Event& event) {
+    return items.contains(event.id) || positions.contains(event.position());
+  };
+}
+
+}  // namespace
 
 /// Two ids with one key could only be made on purpose. The later one is refused, so that nobody is
 /// taken for another.
@@ -44,6 +65,14 @@ Status WriteGroup::plan_users(WriteUsers& write, std::uint64_t operation_id) {
   std::vector<bool> is_new;
   for (std::size_t i = 0; i < slots.size(); ++i) {
     const UserChange& user = write.users[i];
+    if (!user.removed_events.empty()) {
+      if (!slots[i]) {
+        return {Code::kNotFound, "No user with id " + user.id.to_string() + " found"};
+      }
+      TESSERA_ASSIGN_OR_RETURN(auto change,
+                               events_.remove(*slots[i], matcher_of(user.removed_events)));
+      staged.push_back(std::move(change));
+    }
     is_new.push_back(!slots[i]);
     if (!slots[i]) slots[i] = next_slot++;
     // A write that failed may have left events in a new slot.

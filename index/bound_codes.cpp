@@ -4,8 +4,6 @@
 #include <cmath>
 #include <limits>
 
-#include "index/kernel_table.h"
-
 namespace tessera::index {
 namespace {
 
@@ -62,15 +60,18 @@ BoundCodes::BoundCodes(std::size_t dim, std::size_t row_capacity)
     : dim_(dim),
       stride_((dim + kLineBytes - 1) / kLineBytes * kLineBytes),
       codes_(row_capacity * stride_),
-      terms_(std::make_unique<Terms[]>(row_capacity)) {}
+      scales_(std::make_unique<float[]>(row_capacity)),
+      rests_(std::make_unique<float[]>(row_capacity)),
+      norms_(std::make_unique<float[]>(row_capacity)) {}
 
 void BoundCodes::set(std::size_t row, const float* vector) {
   std::uint8_t* const code = codes_.data() + row * stride_;
   const Levels made = to_levels(vector, dim_, [&](std::size_t d, std::int32_t level) {
     code[d] = static_cast<std::uint8_t>(level + kZeroLevel);
   });
-  terms_[row] = {made.scale, static_cast<float>(made.rest * kRoundUp),
-                 static_cast<float>(made.norm)};
+  scales_[row] = made.scale;
+  rests_[row] = static_cast<float>(made.rest * kRoundUp);
+  norms_[row] = static_cast<float>(made.norm);
 }
 
 void BoundCodes::prepare(Metric metric, const float* query, std::size_t dim, Query& prepared) {
@@ -78,40 +79,40 @@ void BoundCodes::prepare(Metric metric, const float* query, std::size_t dim, Que
   const Levels made = to_levels(query, dim, [&](std::size_t d, std::int32_t level) {
     prepared.code[d] = static_cast<std::int8_t>(level);
   });
-  prepared.code_offset = kZeroLevel * made.sum;
+  NearQuery& terms = prepared.terms;
+  terms.code = prepared.code.data();
+  terms.code_offset = kZeroLevel * made.sum;
   const double rest = made.rest * kRoundUp, norm = made.norm * kRoundUp;
   const double rounding = rounding_of(dim);
   // Of the inner product: how far it may be from the product of the codes.
   const double rest_factor = norm + rest, norm_factor = rest * kRoundUp + rounding * norm;
   if (metric == Metric::kEuclid) {
     // (|y| - |x|)^2 loses as much as its terms are rounded.
-    prepared.constant = static_cast<float>(made.norm * made.norm * (1 - 2 * rounding));
-    prepared.square_factor = static_cast<float>(1 - 2 * rounding);
-    prepared.norm_factor = static_cast<float>(-2 * norm_factor);
-    prepared.rest_factor = static_cast<float>(-2 * rest_factor);
-    prepared.product_factor = -2 * made.scale;
+    terms.constant = static_cast<float>(made.norm * made.norm * (1 - 2 * rounding));
+    terms.square_factor = static_cast<float>(1 - 2 * rounding);
+    terms.norm_factor = static_cast<float>(-2 * norm_factor);
+    terms.rest_factor = static_cast<float>(-2 * rest_factor);
+    terms.product_factor = -2 * made.scale;
   } else {
-    prepared.constant = 0;
-    prepared.square_factor = 0;
-    prepared.norm_factor = static_cast<float>(-norm_factor);
-    prepared.rest_factor = static_cast<float>(-rest_factor);
-    prepared.product_factor = -made.scale;
+    terms.constant = 0;
+    terms.square_factor = 0;
+    terms.norm_factor = static_cast<float>(-norm_factor);
+    terms.rest_factor = static_cast<float>(-rest_factor);
+    terms.product_factor = -made.scale;
   }
 }
 
-void BoundCodes::lower_bounds(Query& query, std::size_t first, std::size_t row_count,
-                              float* out) const {
-  if (query.sums.size() < row_count) query.sums.resize(row_count);
-  std::int32_t* const sums = query.sums.data();
-  kernels().codes.dot_u8(query.code.data(), codes_.data() + first * stride_, stride_, row_count,
-                         sums);
-  const Terms* const terms = terms_.get() + first;
-  for (std::size_t i = 0; i < row_count; ++i) {
-    const float product = terms[i].scale * static_cast<float>(sums[i] - query.code_offset);
-    const float of_norm = terms[i].norm * (query.norm_factor + terms[i].norm * query.square_factor);
-    out[i] = query.constant + of_norm + terms[i].rest * query.rest_factor +
-             product * query.product_factor;
-  }
+std::size_t BoundCodes::near_rows(const Query& query, float farthest, std::size_t first,
+                                  std::size_t row_count, std::uint32_t* out) const {
+  NearQuery terms = query.terms;
+  terms.farthest = farthest;
+  const NearRows rows{codes_.data() + first * stride_,
+                      stride_,
+                      scales_.get() + first,
+                      rests_.get() + first,
+                      norms_.get() + first,
+                      row_count};
+  return kernels().codes.near_rows(terms, rows, out);
 }
 
 }  // namespace tessera::index

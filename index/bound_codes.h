@@ -7,6 +7,7 @@
 
 #include "base/metric.h"
 #include "index/aligned_bytes.h"
+#include "index/kernel_table.h"
 
 namespace tessera::index {
 
@@ -29,33 +30,29 @@ class BoundCodes {
   /// Writer only. Requires row < row_capacity.
   void set(std::size_t row, const float* vector);
 
-  /// A query made ready. Thread rule: confined.
+  /// A query made ready. Thread rule: immutable after prepare().
   struct Query {
     std::vector<std::int8_t> code;
-    std::vector<std::int32_t> sums;  ///< Scratch.
-    std::int32_t code_offset = 0;    ///< 128 times the sum of the code.
-    // A bound is constant + norm (norm_factor + norm square_factor) + rest rest_factor +
-    // scale product_factor (sum - code_offset).
-    float constant = 0, norm_factor = 0, square_factor = 0, rest_factor = 0, product_factor = 0;
+    NearQuery terms;  ///< Borrows `code`.
   };
-  /// Requires are_useful(metric, dim).
+  /// Requires are_useful(metric, dim). What is prepared may be moved, but not copied.
   static void prepare(Metric metric, const float* query, std::size_t dim, Query& prepared);
 
-  /// out[i]: index::distance(metric, query, row first + i) is not less. NaN where nothing is known,
-  /// which happens where norms are beyond what a float holds.
-  void lower_bounds(Query& query, std::size_t first, std::size_t row_count, float* out) const;
+  /// Of `row_count` rows from `first` on those that may be at `farthest` or nearer: their places
+  /// after `first`, ascending, into `out`, which has room for all. Returns their count. For all
+  /// others index::distance(metric, query, row) is more than `farthest`. Where norms are beyond
+  /// what a float holds nothing is known, and the row is among those that may be near.
+  std::size_t near_rows(const Query& query, float farthest, std::size_t first,
+                        std::size_t row_count, std::uint32_t* out) const;
 
  private:
-  struct Terms {
-    float scale;
-    float rest;  ///< |e|, not less.
-    float norm;  ///< |x|, not less for the parts of a bound that need it.
-  };
-
   const std::size_t dim_;
   const std::size_t stride_;
   AlignedBytes codes_;
-  std::unique_ptr<Terms[]> terms_;
+  // A row's terms, in columns: they are read for many rows at once.
+  std::unique_ptr<float[]> scales_;
+  std::unique_ptr<float[]> rests_;  ///< |e|, not less.
+  std::unique_ptr<float[]> norms_;  ///< |x|, not less for the parts of a bound that need it.
 };
 
 }  // namespace tessera::index

@@ -25,7 +25,28 @@ struct MetricKernels {
                 std::size_t row_count, std::size_t dim, float* out) = nullptr;
 };
 
-/// Kernels over rows of small codes. The results are exact integers, the same on every level.
+/// One query of the bounds of index/bound_codes.h. The bound of a row is
+/// constant + norm (norm_factor + norm square_factor) + rest rest_factor +
+/// scale product_factor (sum of the products of the codes - code_offset).
+struct NearQuery {
+  const std::int8_t* code = nullptr;  ///< `stride` values.
+  std::int32_t code_offset = 0;
+  float constant = 0, norm_factor = 0, square_factor = 0, rest_factor = 0, product_factor = 0;
+  float farthest = 0;
+};
+
+/// Rows one after the other: their codes as in CodeKernels, and a column for each of their terms.
+struct NearRows {
+  const std::uint8_t* codes = nullptr;
+  std::size_t stride = 0;
+  const float* scales = nullptr;
+  const float* rests = nullptr;
+  const float* norms = nullptr;
+  std::size_t row_count = 0;
+};
+
+/// Kernels over rows of small codes. Unless one says otherwise the results are exact integers, the
+/// same on every level.
 ///
 /// A row has `stride` bytes, a multiple of 64, padded with zeros as the query is; row i begins at
 /// codes + i * stride. Rows that begin on cache lines are read fastest; the query need not be
@@ -53,6 +74,11 @@ struct CodeKernels {
   /// out[i] = number of bits in which query and row differ.
   Rows<std::uint8_t> hamming = nullptr;
   RowsAt<std::uint8_t> hamming_at = nullptr;
+  /// The rows whose bound is not above query.farthest or says nothing, being infinite or no number:
+  /// their places, ascending, into `out`, which has room for all. Returns their count. Bounds are
+  /// rounded in ways that differ from level to level.
+  std::size_t (*near_rows)(const NearQuery& query, const NearRows& rows,
+                           std::uint32_t* out) = nullptr;
 };
 
 /// Kernels between a float32 query and rows of another type, with the contract of MetricKernels.

@@ -2,6 +2,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <limits>
 
 // This file compiles itself once for each instruction set, and for AVX-512 once more with VNNI and
 // VPOPCNTDQ, which Highway does not name apart. SSE4 would add nothing.
@@ -42,6 +44,7 @@ using Bytes = hn::ScalableTag<std::uint8_t>;
 using SignedBytes = hn::ScalableTag<std::int8_t>;
 using Shorts = hn::ScalableTag<std::int16_t>;
 using Ints = hn::ScalableTag<std::int32_t>;
+using Floats = hn::ScalableTag<float>;
 using Longs = hn::ScalableTag<std::uint64_t>;
 using ByteVector = hn::Vec<Bytes>;
 using SignedVector = hn::Vec<SignedBytes>;
@@ -269,8 +272,83 @@ void rows_at(const typename Op::Query* query, const std::uint8_t* codes, std::si
   for (; i < row_count; ++i) out[i] = one_row<Op>(query, codes + row_ids[i] * stride, stride);
 }
 
-constexpr CodeKernels kKernels = {&rows<DotU8>, &rows_at<DotU8>, &rows<SadU8>,   &rows_at<SadU8>,
-                                  &rows<DotU4>, &rows_at<DotU4>, &rows<Hamming>, &rows_at<Hamming>};
+/// Rows whose bounds are computed at once.
+constexpr std::size_t kGroup = 16;
+
+/// A group's terms, in columns.
+struct Terms {
+  const float* scales;
+  const float* rests;
+  const float* norms;
+};
+
+/// A bit for each row of a group whose bound is not above query.farthest, or says nothing.
+HWY_INLINE std::uint32_t near_bits(const NearQuery& query, const std::int32_t* sums,
+                                   const Terms& terms) {
+  const Floats floats;
+  const Ints ints;
+  constexpr std::size_t kLanes = hn::MaxLanes(Floats());
+  static_assert(kGroup % kLanes == 0);
+  std::uint32_t bits = 0;
+  for (std::size_t i = 0; i < kGroup; i += kLanes) {
+    const IntVector sum = hn::Sub(hn::LoadU(ints, sums + i), hn::Set(ints, query.code_offset));
+    const auto norm = hn::LoadU(floats, terms.norms + i);
+    auto bound =
+        hn::MulAdd(norm, hn::Set(floats, query.square_factor), hn::Set(floats, query.norm_factor));
+    bound = hn::MulAdd(norm, bound, hn::Set(floats, query.constant));
+    bound =
+        hn::MulAdd(hn::LoadU(floats, terms.rests + i), hn::Set(floats, query.rest_factor), bound);
+    const auto product = hn::Mul(hn::LoadU(floats, terms.scales + i), hn::ConvertTo(floats, sum));
+    bound = hn::MulAdd(product, hn::Set(floats, query.product_factor), bound);
+    const auto is_far = hn::And(hn::Gt(bound, hn::Set(floats, query.farthest)),
+                                hn::Le(bound, hn::Set(floats, std::numeric_limits<float>::max())));
+    std::uint8_t bytes[8] = {};
+    hn::StoreMaskBits(floats, is_far, bytes);
+    std::uint16_t far_bits = 0;
+    std::memcpy(&far_bits, bytes, sizeof(far_bits));
+    constexpr std::uint32_t kAll = (1U << kLanes) - 1;
+    bits |= (~static_cast<std::uint32_t>(far_bits) & kAll) << i;
+  }
+  return bits;
+}
+
+std::size_t near_rows(const NearQuery& query, const NearRows& rows, std::uint32_t* out) {
+  std::size_t count = 0;
+  const auto take = [&](std::uint32_t bits, std::size_t first) {
+    for (; bits != 0; bits &= bits - 1) {
+      out[count++] =
+          static_cast<std::uint32_t>(first) + static_cast<std::uint32_t>(__builtin_ctz(bits));
+    }
+  };
+  std::int32_t sums[kGroup] = {};
+  std::size_t i = 0;
+  for (; i + kGroup <= rows.row_count; i += kGroup) {
+    for (std::size_t row = 0; row < kGroup; row += 4) {
+      const std::uint8_t* first = rows.codes + (i + row) * rows.stride;
+      four_rows<DotU8>(
+          query.code,
+          {first, first + rows.stride, first + 2 * rows.stride, first + 3 * rows.stride},
+          rows.stride, sums + row);
+    }
+    take(near_bits(query, sums, {rows.scales + i, rows.rests + i, rows.norms + i}), i);
+  }
+  const std::size_t rest = rows.row_count - i;
+  if (rest == 0) return count;
+  // A group that is not full: what follows its rows is not theirs to read.
+  float scales[kGroup] = {}, rests[kGroup] = {}, norms[kGroup] = {};
+  for (std::size_t row = 0; row < rest; ++row) {
+    sums[row] = one_row<DotU8>(query.code, rows.codes + (i + row) * rows.stride, rows.stride);
+    scales[row] = rows.scales[i + row];
+    rests[row] = rows.rests[i + row];
+    norms[row] = rows.norms[i + row];
+  }
+  take(near_bits(query, sums, {scales, rests, norms}) & ((1U << rest) - 1), i);
+  return count;
+}
+
+constexpr CodeKernels kKernels = {&rows<DotU8>,    &rows_at<DotU8>,   &rows<SadU8>,
+                                  &rows_at<SadU8>, &rows<DotU4>,      &rows_at<DotU4>,
+                                  &rows<Hamming>,  &rows_at<Hamming>, &near_rows};
 
 }  // namespace
 

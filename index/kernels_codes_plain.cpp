@@ -1,6 +1,7 @@
 #include <bit>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 
 #include "index/kernels_codes.h"
 
@@ -71,8 +72,23 @@ void rows_at(const typename Op::Query* query, const std::uint8_t* codes, std::si
   }
 }
 
-constexpr CodeKernels kPlain = {&rows<DotU8>, &rows_at<DotU8>, &rows<SadU8>,   &rows_at<SadU8>,
-                                &rows<DotU4>, &rows_at<DotU4>, &rows<Hamming>, &rows_at<Hamming>};
+std::size_t near_rows(const NearQuery& query, const NearRows& rows, std::uint32_t* out) {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < rows.row_count; ++i) {
+    const std::int32_t sum = DotU8::sum(query.code, rows.codes + i * rows.stride, rows.stride);
+    const float product = rows.scales[i] * static_cast<float>(sum - query.code_offset);
+    const float norm = rows.norms[i];
+    const float bound = query.constant + norm * (query.norm_factor + norm * query.square_factor) +
+                        rows.rests[i] * query.rest_factor + product * query.product_factor;
+    const bool is_far = bound > query.farthest && bound <= std::numeric_limits<float>::max();
+    if (!is_far) out[count++] = static_cast<std::uint32_t>(i);
+  }
+  return count;
+}
+
+constexpr CodeKernels kPlain = {&rows<DotU8>,    &rows_at<DotU8>,   &rows<SadU8>,
+                                &rows_at<SadU8>, &rows<DotU4>,      &rows_at<DotU4>,
+                                &rows<Hamming>,  &rows_at<Hamming>, &near_rows};
 
 }  // namespace
 

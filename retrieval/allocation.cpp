@@ -5,18 +5,21 @@
 #include <numeric>
 #include <random>
 
+#include "retrieval/ties.h"
+
 namespace tessera::retrieval {
 namespace {
 
 /// More draws than this change the split by less than its own noise; the counts are scaled instead.
 constexpr std::size_t kDrawsMax = std::size_t{1} << 20;
 
-/// Positions from the heaviest to the lightest, equal weights in order.
+/// Positions from the heaviest to the lightest of weights that sum to 1, ties in order.
 std::vector<std::size_t> heaviest_first(const std::vector<double>& weights) {
   std::vector<std::size_t> order(weights.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::size_t a, std::size_t b) { return weights[a] > weights[b]; });
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return is_larger_share(weights[a], weights[b]);
+  });
   return order;
 }
 
@@ -62,11 +65,13 @@ std::vector<std::size_t> largest_remainder(const std::vector<double>& weights, s
     remainder[i] = share - whole;
     left -= seats[i];
   }
-  std::vector<std::size_t> order = heaviest_first(weights);
-  // Shares that differ by rounding only count as equal, so that the tie rule decides.
-  constexpr long double kSame = 1e-9L;
+  std::vector<double> share_of_one(weights.size());
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    share_of_one[i] = static_cast<double>(static_cast<long double>(weights[i]) / largest / sum);
+  }
+  std::vector<std::size_t> order = heaviest_first(share_of_one);
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return std::floor(remainder[a] / kSame + 0.5L) > std::floor(remainder[b] / kSame + 0.5L);
+    return is_larger_share(static_cast<double>(remainder[a]), static_cast<double>(remainder[b]));
   });
   for (std::size_t i = 0; left > 0; i = (i + 1) % order.size()) {
     if (!(weights[order[i]] > 0)) continue;
@@ -87,7 +92,7 @@ Shares active_shares(const std::vector<double>& weights, std::size_t limit, std:
     const double weight = weights[order[i]];
     const bool is_enough = allocation == Allocation::kEqual
                                ? i < equal_count
-                               : static_cast<double>(limit) * weight >= min_quota;
+                               : !is_larger_share(min_quota, static_cast<double>(limit) * weight);
     if (i > 0 && !is_enough) continue;
     shares.is_active[order[i]] = true;
     shares.share[order[i]] = allocation == Allocation::kEqual ? 1 : weight;

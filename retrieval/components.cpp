@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "retrieval/interest_groups.h"
+#include "retrieval/ties.h"
 #include "retrieval/ward.h"
 
 namespace tessera::retrieval {
@@ -125,7 +126,8 @@ Status check_options(const InterestsRequest& request) {
     return invalid(field + "blend", "must be from 0 to 1");
   }
   if (request.blend > 0) {
-    if (request.blend_with == BlendWith::kVector && request.vector.empty()) {
+    if (request.blend_with == BlendWith::kVector && request.vector.empty() &&
+        !request.is_vector_optional) {
       return invalid(field + "blend_with", "\"vector\" needs query.interests.vector");
     }
     if (request.blend_with == BlendWith::kHistory && !request.components.empty()) {
@@ -145,11 +147,12 @@ Wide blended(const Wide& component, const Wide& person, double blend, Metric met
   return mixed;
 }
 
-/// What every component is pulled towards; nothing where no blend is asked for or possible: a
-/// person without a history is blended with the vector, if there is one.
+/// What every component is pulled towards; nothing where no blend is asked for or possible. Where
+/// the history or the vector is missing the other one stands for it.
 Wide blend_target(const InterestsRequest& request, Metric metric) {
   if (!(request.blend > 0)) return {};
-  if (request.blend_with == BlendWith::kHistory && !request.history.empty()) {
+  const bool is_by_history = request.blend_with == BlendWith::kHistory || request.vector.empty();
+  if (is_by_history && !request.history.empty()) {
     return history_mean(request, metric);
   }
   return metric == Metric::kCosine ? unit(request.vector) : widen(request.vector);
@@ -181,9 +184,10 @@ std::vector<InterestGroup> all_groups(const InterestsRequest& request, Metric me
 /// max_components, with weights that sum to 1 again.
 std::vector<InterestGroup> largest_groups(const InterestsRequest& request, Metric metric) {
   std::vector<InterestGroup> groups = all_groups(request, metric);
-  std::stable_sort(
-      groups.begin(), groups.end(),
-      [](const InterestGroup& a, const InterestGroup& b) { return a.weight > b.weight; });
+  std::stable_sort(groups.begin(), groups.end(),
+                   [](const InterestGroup& a, const InterestGroup& b) {
+                     return is_larger_share(a.weight, b.weight);
+                   });
   if (groups.size() > request.max_components) groups.resize(request.max_components);
   std::vector<double> mixture;
   for (const InterestGroup& group : groups) mixture.push_back(group.weight);

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "retrieval/interests.h"
+#include "retrieval/ties.h"
 
 namespace tessera::retrieval {
 namespace {
@@ -22,46 +23,76 @@ std::size_t saturating_sum(std::size_t a, std::size_t b) {
 
 Fanout::Fanout(std::vector<Lane> lanes, const SlotSet& excluded, Searcher& searcher)
     : lanes_(std::move(lanes)), excluded_(excluded), searcher_(searcher), progress_(lanes_.size()) {
+  std::size_t active_count = 0;
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
     progress_[i].seats = lanes_[i].quota;
     progress_[i].is_exhausted = !lanes_[i].is_active;
+    active_count += lanes_[i].is_active ? 1 : 0;
     limit_ = saturating_sum(limit_, lanes_[i].quota);
   }
+  is_divided_ = active_count > 1;
 }
 
 Result<std::vector<std::vector<Hit>>> Fanout::run() {
-  do {
-    TESSERA_RETURN_IF_ERROR(fill_seats());
-  } while (split_free_seats());
+  for (auto searches = wanted(); !searches.empty(); searches = wanted()) {
+    TESSERA_ASSIGN_OR_RETURN(auto answers, searcher_.search_many(searches));
+    TESSERA_RETURN_IF_ERROR(accept(std::move(answers)));
+  }
   return collect();
 }
 
-/// Lets lanes propose until each has its seats full or nothing more to propose.
-Status Fanout::fill_seats() {
+std::vector<Search> Fanout::wanted() {
+  pending_.clear();
+  asking_.clear();
+  do {
+    fill_seats();
+    for (std::size_t lane = 0; lane < lanes_.size(); ++lane) {
+      const Progress& progress = progress_[lane];
+      if (progress.accepted >= progress.seats || progress.is_exhausted) continue;
+      if (auto page = next_page(lane)) {
+        pending_.push_back(*page);
+        asking_.push_back(lane);
+      }
+    }
+  } while (pending_.empty() && split_free_seats());
+  return pending_;
+}
+
+Status Fanout::accept(std::vector<std::vector<Hit>> answers) {
+  if (answers.size() != asking_.size()) {
+    return {Code::kInternal, "another number of searches was answered than was asked for"};
+  }
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    Progress& progress = progress_[asking_[i]];
+    if (answers[i].size() > pending_[i].limit) {
+      return {Code::kInternal, "a search returned more hits than it was asked for"};
+    }
+    progress.is_exhausted = answers[i].size() < pending_[i].limit;
+    progress.found.insert(progress.found.end(), answers[i].begin(), answers[i].end());
+  }
+  return {};
+}
+
+/// Lets lanes propose until each has its seats full or has proposed all that was read of it.
+void Fanout::fill_seats() {
   bool is_settled = false;
   while (!is_settled) {
     is_settled = true;
     for (std::size_t lane = 0; lane < lanes_.size(); ++lane) {
       Progress& progress = progress_[lane];
-      while (progress.accepted < progress.seats) {
-        if (progress.next == progress.found.size()) {
-          if (progress.is_exhausted) break;
-          TESSERA_RETURN_IF_ERROR(fetch(lane));
-          continue;
-        }
+      while (progress.accepted < progress.seats && progress.next < progress.found.size()) {
         propose(lane);
         // Somebody may have lost an item and must be asked again.
         is_settled = false;
       }
     }
   }
-  return {};
 }
 
-/// The next page: what is missing and some more, at least as much as was read so far, so that the
-/// number of searches grows with the logarithm of the depth. A lane never needs more than limit_
-/// items: each is its own or owned by another lane, and no more than limit_ are owned.
-Status Fanout::fetch(std::size_t lane) {
+/// What is missing and some more, at least as much as was read so far, so that the number of
+/// searches grows with the logarithm of the depth. A lane never needs more than limit_ items: each
+/// is its own or owned by another lane, and no more than limit_ are owned.
+std::optional<Search> Fanout::next_page(std::size_t lane) {
   Progress& progress = progress_[lane];
   const std::size_t missing = progress.seats - progress.accepted;
   const std::size_t wanted =
@@ -71,27 +102,21 @@ Status Fanout::fetch(std::size_t lane) {
   search.limit = std::min(wanted, limit_ - progress.found.size());
   if (search.limit == 0) {
     progress.is_exhausted = true;
-    return {};
+    return std::nullopt;
   }
   search.component_filter = lanes_[lane].component_filter;
   search.cluster = lanes_[lane].cluster;
+  search.is_part = is_divided_;
   search.excluded = &excluded_;
-  if (!progress.found.empty()) {
-    // Pages are told apart by exclusion: an approximate search with a larger limit need not begin
-    // with the hits of a smaller one.
-    if (progress.seen_count == 0) progress.seen = excluded_;
-    while (progress.seen_count < progress.found.size()) {
-      progress.seen.add(progress.found[progress.seen_count++].slot);
-    }
-    search.excluded = &progress.seen;
+  if (progress.found.empty()) return search;
+  // Pages are told apart by exclusion: an approximate search with a larger limit need not begin
+  // with the hits of a smaller one.
+  if (progress.seen_count == 0) progress.seen = excluded_;
+  while (progress.seen_count < progress.found.size()) {
+    progress.seen.add(progress.found[progress.seen_count++].slot);
   }
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<Hit> hits, searcher_.search(search));
-  if (hits.size() > search.limit) {
-    return {Code::kInternal, "a search returned more hits than it was asked for"};
-  }
-  progress.is_exhausted = hits.size() < search.limit;
-  progress.found.insert(progress.found.end(), hits.begin(), hits.end());
-  return {};
+  search.excluded = &progress.seen;
+  return search;
 }
 
 void Fanout::propose(std::size_t lane) {
@@ -160,7 +185,7 @@ std::vector<std::size_t> interleave(const std::vector<double>& shares,
       if (got[i] == sizes[i]) continue;
       const double deficit =
           shares[i] * static_cast<double>(order.size() + 1) - static_cast<double>(got[i]);
-      if (best == sizes.size() || deficit > largest) {
+      if (best == sizes.size() || is_larger_share(deficit, largest)) {
         best = i;
         largest = deficit;
       }

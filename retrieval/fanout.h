@@ -14,6 +14,8 @@ namespace tessera::retrieval {
 /// lane that loses one proposes its next. The outcome does not depend on the order of the
 /// proposals. Seats that a lane cannot fill go to the lanes that still have items, split by weight.
 /// Lanes are read page by page and only as far as needed: never more than `limit` items of a lane.
+/// All pages that are needed at a time are asked for at once. Whoever drives several fan-outs calls
+/// wanted() and accept() by turns, so that their searches can be done together.
 /// Thread rule: confined.
 class Fanout {
  public:
@@ -29,8 +31,16 @@ class Fanout {
   /// `excluded` outlives the fan-out.
   Fanout(std::vector<Lane> lanes, const SlotSet& excluded, Searcher& searcher);
 
-  /// The hits of every lane, nearest first. Together they are as many as the quotas' sum, or all
-  /// rows that the active lanes can find.
+  /// The searches without which it cannot go on; none when it is done. They borrow from the
+  /// fan-out, until they are answered.
+  std::vector<Search> wanted();
+  /// Their answers, in the same order.
+  Status accept(std::vector<std::vector<Hit>> answers);
+  /// Once nothing is wanted: the hits of every lane, nearest first. Together they are as many as
+  /// the quotas' sum, or all rows that the active lanes can find.
+  [[nodiscard]] std::vector<std::vector<Hit>> collect() const;
+
+  /// All of it, with the searcher's own searches.
   Result<std::vector<std::vector<Hit>>> run();
 
  private:
@@ -48,16 +58,18 @@ class Fanout {
     Hit hit;
   };
 
-  Status fill_seats();
-  Status fetch(std::size_t lane);
+  void fill_seats();
+  std::optional<Search> next_page(std::size_t lane);
   void propose(std::size_t lane);
   bool split_free_seats();
-  [[nodiscard]] std::vector<std::vector<Hit>> collect() const;
 
   const std::vector<Lane> lanes_;
   const SlotSet& excluded_;
   Searcher& searcher_;
-  std::size_t limit_ = 0;  ///< Sum of the quotas.
+  std::size_t limit_ = 0;            ///< Sum of the quotas.
+  bool is_divided_ = false;          ///< More lanes than one are active.
+  std::vector<Search> pending_;      ///< Asked for, not answered yet.
+  std::vector<std::size_t> asking_;  ///< Their lanes.
   std::vector<Progress> progress_;
   std::unordered_map<Slot, Owner> owners_;
 };

@@ -89,6 +89,9 @@ struct InterestsRequest {
   std::optional<double> half_life_seconds;
   double blend = 0;  ///< 0..1: share of the person's vector in every component.
   BlendWith blend_with = BlendWith::kVector;
+  /// Of a stored person, who may have no vector: a blend with it is then one with the history.
+  /// Else a blend with a vector that is not there is an error.
+  bool is_vector_optional = false;
   Allocation allocation = Allocation::kProportional;
   std::uint64_t seed = 42;  ///< For kSampled.
   MergeOrder merge = MergeOrder::kInterleave;

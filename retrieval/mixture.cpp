@@ -4,7 +4,7 @@
 #include <numeric>
 
 #include "retrieval/components.h"
-#include "retrieval/fanout.h"
+#include "retrieval/ties.h"
 
 namespace tessera::retrieval {
 namespace {
@@ -32,9 +32,10 @@ void apply_shares(Mixture& mixture, bool is_given) {
 }
 
 std::size_t heaviest(const std::vector<InterestReport>& interests) {
-  const auto found = std::max_element(
-      interests.begin(), interests.end(),
-      [](const InterestReport& a, const InterestReport& b) { return a.weight < b.weight; });
+  const auto found = std::max_element(interests.begin(), interests.end(),
+                                      [](const InterestReport& a, const InterestReport& b) {
+                                        return is_larger_share(b.weight, a.weight);
+                                      });
   return static_cast<std::size_t>(found - interests.begin());
 }
 
@@ -106,31 +107,64 @@ Result<Mixture> make_mixture(const InterestsRequest& request, std::size_t limit,
   return mixture;
 }
 
-Result<std::vector<InterestHit>> retrieve_round(Mixture& mixture,
-                                                const std::vector<std::size_t>& quotas,
-                                                Searcher& searcher) {
+MixtureRound::MixtureRound(Mixture& mixture, const std::vector<std::size_t>& quotas,
+                           Searcher& searcher)
+    : mixture_(mixture),
+      searcher_(searcher),
+      limit_(std::accumulate(quotas.begin(), quotas.end(), std::size_t{0})),
+      fanout_(lanes_of(mixture, quotas), mixture.excluded, searcher) {}
+
+std::vector<Fanout::Lane> MixtureRound::lanes_of(const Mixture& mixture,
+                                                 const std::vector<std::size_t>& quotas) {
   std::vector<Fanout::Lane> lanes;
   for (std::size_t i = 0; i < mixture.interests.size(); ++i) {
     lanes.push_back({mixture.interests[i].vector, mixture.shares.share[i],
                      mixture.component_filters[i], quotas[i], mixture.shares.is_active[i]});
     if (mixture.is_within_clusters) lanes.back().cluster = mixture.interests[i].cluster;
   }
-  const std::size_t limit = std::accumulate(quotas.begin(), quotas.end(), std::size_t{0});
-  Fanout fanout(std::move(lanes), mixture.excluded, searcher);
-  TESSERA_ASSIGN_OR_RETURN(const Lists lists, fanout.run());
+  return lanes;
+}
 
-  std::vector<InterestHit> hits;
+std::vector<Search> MixtureRound::wanted() {
+  if (stage_ == Stage::kFanout) {
+    std::vector<Search> searches = fanout_.wanted();
+    if (!searches.empty()) return searches;
+    merge();
+    stage_ = Stage::kDone;
+    if (hits_.size() < limit_ && may_have_more(mixture_)) stage_ = Stage::kRest;
+  }
+  if (stage_ == Stage::kDone) return {};
+  return {Search{mixture_.person, limit_ - hits_.size(), &mixture_.excluded, -1}};
+}
+
+Status MixtureRound::accept(std::vector<std::vector<Hit>> answers) {
+  if (stage_ == Stage::kFanout) return fanout_.accept(std::move(answers));
+  if (stage_ == Stage::kDone || answers.size() != 1 || answers[0].size() > limit_ - hits_.size()) {
+    return {Code::kInternal, "more was answered than was asked for"};
+  }
+  const std::size_t credited = heaviest(mixture_.interests);
+  for (const Hit& hit : answers[0]) append(mixture_, hits_, hit, credited);
+  stage_ = Stage::kDone;
+  return {};
+}
+
+void MixtureRound::merge() {
+  const Lists lists = fanout_.collect();
   std::vector<std::size_t> taken(lists.size(), 0);
-  for (const std::size_t i : merged_order(mixture, lists, searcher)) {
-    append(mixture, hits, lists[i][taken[i]++], i);
+  for (const std::size_t i : merged_order(mixture_, lists, searcher_)) {
+    append(mixture_, hits_, lists[i][taken[i]++], i);
   }
-  if (hits.size() < limit && may_have_more(mixture)) {
-    const Search rest{mixture.person, limit - hits.size(), &mixture.excluded, -1};
-    TESSERA_ASSIGN_OR_RETURN(const std::vector<Hit> filling, searcher.search(rest));
-    const std::size_t credited = heaviest(mixture.interests);
-    for (const Hit& hit : filling) append(mixture, hits, hit, credited);
+}
+
+Result<std::vector<InterestHit>> retrieve_round(Mixture& mixture,
+                                                const std::vector<std::size_t>& quotas,
+                                                Searcher& searcher) {
+  MixtureRound round(mixture, quotas, searcher);
+  for (auto searches = round.wanted(); !searches.empty(); searches = round.wanted()) {
+    TESSERA_ASSIGN_OR_RETURN(auto answers, searcher.search_many(searches));
+    TESSERA_RETURN_IF_ERROR(round.accept(std::move(answers)));
   }
-  return hits;
+  return round.take();
 }
 
 }  // namespace tessera::retrieval

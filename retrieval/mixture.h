@@ -1,6 +1,9 @@
 #pragma once
 
+#include <vector>
+
 #include "retrieval/allocation.h"
+#include "retrieval/fanout.h"
 #include "retrieval/interests.h"
 
 namespace tessera::retrieval {
@@ -19,8 +22,36 @@ struct Mixture {
 Result<Mixture> make_mixture(const InterestsRequest& request, std::size_t limit,
                              const SlotSet& excluded, const Searcher& searcher);
 
-/// Fans out with the interests' current vectors and `quotas`, merges, and counts ranks on from the
-/// interests' `returned`, which it raises. The slots found are added to mixture.excluded.
+/// A fan-out with the interests' current vectors and `quotas`. The mixture and the searcher outlive
+/// it. As Fanout, it may be driven search by search, together with others.
+class MixtureRound {
+ public:
+  MixtureRound(Mixture& mixture, const std::vector<std::size_t>& quotas, Searcher& searcher);
+  MixtureRound(const MixtureRound&) = delete;
+  MixtureRound& operator=(const MixtureRound&) = delete;
+
+  /// The searches without which it cannot go on, valid until they are answered; none at the end.
+  std::vector<Search> wanted();
+  Status accept(std::vector<std::vector<Hit>> answers);
+  /// Once nothing is wanted: the hits in the order of the answer. Ranks count on from the
+  /// interests' `returned`, which was raised. The slots found are in mixture.excluded.
+  std::vector<InterestHit> take() { return std::move(hits_); }
+
+ private:
+  enum class Stage : std::uint8_t { kFanout, kRest, kDone };
+  static std::vector<Fanout::Lane> lanes_of(const Mixture& mixture,
+                                            const std::vector<std::size_t>& quotas);
+  void merge();
+
+  Mixture& mixture_;
+  Searcher& searcher_;
+  const std::size_t limit_;
+  Fanout fanout_;
+  Stage stage_ = Stage::kFanout;
+  std::vector<InterestHit> hits_;
+};
+
+/// All of a round.
 Result<std::vector<InterestHit>> retrieve_round(Mixture& mixture,
                                                 const std::vector<std::size_t>& quotas,
                                                 Searcher& searcher);

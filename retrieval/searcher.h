@@ -30,6 +30,9 @@ struct Search {
   /// number.
   int component_filter = -1;
   std::optional<std::uint32_t> cluster = std::nullopt;  ///< Only rows of this item cluster.
+  /// One of several searches that make one answer: where searches are approximate it need not look
+  /// as far for its few hits as one that stands alone.
+  bool is_part = false;
 };
 
 /// What the methods need of a collection. Answers are complete: fewer than `limit` hits mean that
@@ -41,6 +44,16 @@ class Searcher {
   [[nodiscard]] virtual Metric metric() const = 0;
   [[nodiscard]] virtual std::size_t dim() const = 0;
   virtual Result<std::vector<Hit>> search(const Search& search) = 0;
+  /// The answers of search() to each, in their order; a searcher may find them together. Fails as
+  /// a whole.
+  virtual Result<std::vector<std::vector<Hit>>> search_many(std::span<const Search> searches) {
+    std::vector<std::vector<Hit>> answers;
+    answers.reserve(searches.size());
+    for (const Search& one : searches) {
+      TESSERA_ASSIGN_OR_RETURN(answers.emplace_back(), search(one));
+    }
+    return answers;
+  }
   /// The stored vector of a slot that search() returned (normalised for Cosine).
   virtual Result<std::vector<float>> vector_of(Slot slot) = 0;
   /// The categories of slots that search() returned, for a request whose diversity goes by them;

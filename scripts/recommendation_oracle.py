@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 ITERATIONS = 20
-SAME_REMAINDER = 1e-9  # Shares that differ by less differ by rounding.
 
 
 class Unsupported(Exception):
@@ -74,11 +73,16 @@ def spherical_kmeans(vectors: np.ndarray, count: int, seed: int = 42) -> np.ndar
     return (vectors @ centroids.T).argmax(axis=1)
 
 
+def share_place(share: np.ndarray | float) -> np.ndarray:
+    """What shares are compared by: those that differ by rounding alone are equal."""
+    return np.floor(np.asarray(share, dtype=float) * 1e9 + 0.3819660112501051)
+
+
 def largest_remainder(weights: np.ndarray, total: int) -> list[int]:
     exact = np.asarray(weights, dtype=np.longdouble) / np.sum(weights, dtype=np.longdouble) * total
     seats = np.floor(exact).astype(int)
-    left = np.round((exact - seats) / SAME_REMAINDER)
-    order = sorted(range(len(weights)), key=lambda c: (-left[c], -weights[c], c))
+    left, size = share_place(exact - seats), share_place(weights / np.sum(weights))
+    order = sorted(range(len(weights)), key=lambda c: (-left[c], -size[c], c))
     for component in order[:total - seats.sum()]:
         seats[component] += 1
     return seats.tolist()
@@ -121,7 +125,7 @@ def active(weights: np.ndarray, limit: int, settings: dict[str, Any]) -> np.ndar
         count = min(len(weights), max(1, limit // min_quota) if min_quota else len(weights))
         shares = (np.arange(len(weights)) < count).astype(float)
     else:
-        keep = limit * weights >= min_quota
+        keep = share_place(limit * weights) >= share_place(min_quota)
         keep[0] = True
         shares = np.where(keep, weights, 0)
     return shares / shares.sum()
@@ -206,7 +210,7 @@ class Oracle:
         if "smoothing" in interests:
             near = self._neighbors(vector, interests["smoothing"]["neighbors"], user)
             groups = smoothed(groups, near, interests["smoothing"]["lambda"])
-        groups.sort(key=lambda group: (-group.weight, group.cluster))
+        groups.sort(key=lambda group: (-share_place(group.weight), group.cluster))
         groups = groups[:interests.get("max_components", 5)]
         weights = np.array([group.weight for group in groups])
         vectors = [self._component(group, interests, history, vector) for group in groups]
@@ -336,7 +340,8 @@ def interleaved(lists: list[list[int]], shares: np.ndarray) -> list[int]:
     taken = [0] * len(lists)
     while len(merged) < sum(map(len, lists)):
         open_ones = [c for c in range(len(lists)) if taken[c] < len(lists[c])]
-        component = max(open_ones, key=lambda c: shares[c] * (len(merged) + 1) - taken[c])
+        component = max(open_ones, key=lambda c: share_place(
+            shares[c] * (len(merged) + 1) - taken[c]))
         merged.append(lists[component][taken[component]])
         taken[component] += 1
     return merged

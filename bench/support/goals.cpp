@@ -32,6 +32,12 @@ constexpr Goal kGoals[] = {
 
     {"adapters", "", "ratio.history_9", kMaximum, 4},
     {"adapters", "", "ratio.history_50", kMaximum, 4},
+    {"interests", "", "ratio.fresh_5_p50", kMaximum, 2.5},
+    {"interests", "", "ratio.fresh_8_p50", kMaximum, 3},
+    {"interests", "", "ratio.indexed_5_p50", kMaximum, 2.5},
+    {"interests", "", "ratio.indexed_8_p50", kMaximum, 3},
+    {"interests", "", "indexed.interests_5_overlap", kMinimum, 0.97},
+    {"interests", "", "indexed.interests_8_overlap", kMinimum, 0.97},
 
     // The best of two database servers with vector indexes, 8 connections, and their loading.
     {"http", "clustered", "query.recall_95_connections_8_per_s", kMinimum, 11'458, true},

@@ -7,7 +7,7 @@ namespace tessera::bench {
 
 /// What a figure of a full-size run is to reach.
 struct Goal {
-  std::string_view benchmark;  ///< "search" or "http".
+  std::string_view benchmark;  ///< "search", "http" or "interests".
   std::string_view data;       ///< Empty: all data sets.
   std::string_view figure;     ///< "group.key" of the report.
   bool is_minimum = true;      ///< The figure is to be at least the bound, or at most.

@@ -40,6 +40,10 @@ std::string HttpCollection::call(const std::string& method, const std::string& t
   return Connection(daemon_.port()).send_ok(http_request(method, path_ + target, body));
 }
 
+std::string HttpCollection::request(const std::string& target, const std::string& body) const {
+  return http_request("POST", path_ + target, body);
+}
+
 void HttpCollection::create(const GraphShape& shape, bool is_indexed) const {
   json body;
   body["vectors"] = {{"size", workload_.rows.dim}, {"distance", metric_name(workload_.metric)}};

@@ -37,6 +37,8 @@ class HttpCollection {
   std::string call(const std::string& method, const std::string& target,
                    const std::string& body) const;
 
+  /// A POST for run().
+  [[nodiscard]] std::string request(const std::string& target, const std::string& body) const;
   /// The first rows in batches of kBatchRowCount, wait=true.
   [[nodiscard]] std::vector<std::string> upsert_requests(std::size_t row_count) const;
   static constexpr std::size_t kBatchRowCount = 100;

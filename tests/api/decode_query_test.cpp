@@ -152,6 +152,101 @@ TEST_CASE("decode interests: the defaults and every setting", "[unit]") {
   CHECK(full.half_life_seconds == 129'600.0);
 }
 
+TEST_CASE("decode query: prefetches nest, alone or in lists", "[unit]") {
+  const QueryRequest alone = good(R"({"query":[1],"prefetch":{"query":7}})");
+  REQUIRE(alone.prefetch.size() == 1);
+  CHECK(alone.prefetch[0].limit == 10);
+  CHECK(std::get<PointId>(std::get<VectorInput>(alone.prefetch[0].query)) == PointId(7));
+  const QueryRequest nested = good(
+      R"({"query":{"fusion":"rrf"},"limit":5,"prefetch":[
+          {"query":{"interests":{"history":[1]}},"limit":30,"using":"a","score_threshold":0.5},
+          {"prefetch":[{"filter":{"must":[{"has_id":[1]}]}}],"query":{"fusion":"dbsf"}},
+          {"query":{"refine":{"query":[1]}},"params":{"exact":true}}]})");
+  CHECK(nested.limit == 5);
+  const auto& fusion = std::get<FusionQuery>(nested.query);
+  CHECK(std::get<retrieval::ReciprocalRank>(fusion).k == 2);
+  CHECK(std::get<retrieval::ReciprocalRank>(fusion).weights.empty());
+  REQUIRE(nested.prefetch.size() == 3);
+  CHECK(std::holds_alternative<InterestsQuery>(nested.prefetch[0].query));
+  CHECK(nested.prefetch[0].limit == 30);
+  CHECK(nested.prefetch[0].using_vector == "a");
+  CHECK(nested.prefetch[0].score_threshold == 0.5F);
+  CHECK(std::holds_alternative<ScoreFusion>(std::get<FusionQuery>(nested.prefetch[1].query)));
+  REQUIRE(nested.prefetch[1].prefetch.size() == 1);
+  CHECK(nested.prefetch[1].prefetch[0].filter);
+  CHECK(std::holds_alternative<NoQuery>(nested.prefetch[1].prefetch[0].query));
+  CHECK(nested.prefetch[2].params.exact);
+  const QueryRequest weighted =
+      good(R"({"query":{"rrf":{"k":60,"weights":[2,0.5]}},"prefetch":[{"query":1},{"query":2}]})");
+  const auto& rule = std::get<retrieval::ReciprocalRank>(std::get<FusionQuery>(weighted.query));
+  CHECK(rule.k == 60);
+  CHECK(rule.weights == std::vector<double>{2, 0.5});
+}
+
+TEST_CASE("decode query: what is wrong about prefetches and fusions is named", "[unit]") {
+  const auto text_of = [](const std::string& body) {
+    return decode(body, decode_query).status.message();
+  };
+  using Catch::Contains;
+  CHECK_THAT(text_of(R"({"prefetch":{"query":1}})"),
+             Contains("A query is needed to merge the prefetches."));
+  CHECK_THAT(text_of(R"({"query":1,"prefetch":{"prefetch":{"query":1}}})"),
+             Contains("A query is needed to merge the prefetches."));
+  CHECK_THAT(text_of(R"({"query":1,"prefetch":{"score_threshold":1}})"),
+             Contains("A query is needed to use the score_threshold."));
+  CHECK_THAT(text_of(R"({"query":{"fusion":"rrf"}})"), Contains("Prefetches are needed"));
+  CHECK(text_of(R"({"query":{"fusion":"rrf"},"using":"a","prefetch":{"query":1}})") ==
+        "Fusion queries cannot be combined with the 'using' field.");
+  CHECK_THAT(text_of(R"({"query":{"fusion":"sum"},"prefetch":{"query":1}})"),
+             Contains("query.fusion"));
+  CHECK_THAT(text_of(R"({"query":{"rrf":{"k":0}},"prefetch":{"query":1}})"),
+             Contains("internal.query.rrf.k: value 0 invalid, must be 1 or larger"));
+  CHECK_THAT(text_of(R"({"query":{"rrf":{"weights":[-1]}},"prefetch":{"query":1}})"),
+             Contains("internal.query.rrf.weights[0]"));
+  CHECK_THAT(text_of(R"({"query":{"rrf":{"weights":[1]}},"prefetch":[{"query":1},{"query":2}]})"),
+             Contains("internal.query.rrf.weights: must be as many as there are prefetches, 2"));
+  CHECK_THAT(text_of(R"({"query":1,"prefetch":7})"), Contains("a prefetch or a list of them"));
+  CHECK_THAT(text_of(R"({"query":1,"prefetch":[{"query":1},{"query":[]}]})"),
+             Contains("prefetch[1].query"));
+  CHECK_THAT(text_of(R"({"query":1,"prefetch":{"query":{"interests":{"history":[1]}},"limit":0}})"),
+             Contains("internal.prefetch.limit: value 0 invalid"));
+}
+
+TEST_CASE("decode groups: every field arrives", "[unit]") {
+  const auto decoded = decode(
+      R"({"query":{"interests":{"history":[1]}},"group_by":"a.b[]","group_size":7,"limit":4,
+          "with_payload":true,"prefetch":[{"query":1}],
+          "with_lookup":{"collection":"shops","with_payload":["name"],"with_vectors":true}})",
+      decode_query_groups);
+  REQUIRE(decoded.status.ok());
+  const GroupsRequest& request = *decoded.value;
+  CHECK(request.groups.group_by.text == "a.b[]");
+  CHECK(request.groups.group_size == 7);
+  CHECK(request.groups.limit == 4);
+  CHECK(request.groups.query.prefetch.size() == 1);
+  CHECK(request.lookup->collection == "shops");
+  CHECK(request.lookup->with_vector.all);
+  CHECK(request.lookup->with_payload.kind == PayloadSelector::Kind::kInclude);
+  const auto plain =
+      decode(R"({"query":[1],"group_by":"a","with_lookup":"shops"})", decode_query_groups);
+  REQUIRE(plain.status.ok());
+  CHECK(plain.value->groups.group_size == 3);
+  CHECK(plain.value->groups.limit == 10);
+  CHECK(plain.value->lookup->with_payload.kind == PayloadSelector::Kind::kAll);
+  CHECK(plain.value->lookup->with_vector.none());
+  const auto text_of = [](const std::string& body) {
+    return decode(body, decode_query_groups).status.message();
+  };
+  using Catch::Contains;
+  CHECK_THAT(text_of(R"({"query":[1]})"), Contains("group_by"));
+  CHECK_THAT(text_of(R"({"query":[1],"group_by":"a["})"), Contains("group_by"));
+  CHECK_THAT(text_of(R"({"query":[1],"group_by":"a","group_size":0})"),
+             Contains("internal.group_size: value 0 invalid, must be 1 or larger"));
+  CHECK_THAT(text_of(R"({"query":{"interests":{"history":[1]}},"group_by":"a","limit":0})"),
+             Contains("internal.limit: value 0 invalid, must be 1 or larger"));
+  CHECK_THAT(text_of(R"({"query":[1],"group_by":"a","with_lookup":{}})"), Contains("collection"));
+}
+
 TEST_CASE("decode interests: a limit of 0 asks for the profile, and is refused elsewhere",
           "[unit]") {
   CHECK(good(R"({"query":{"interests":{"history":[1]}},"limit":0})").limit == 0);

@@ -23,6 +23,11 @@ class FakeUsers final : public engine::Users {
     appends.push_back(std::move(request));
     return engine::WriteResult{.operation_id = appends.size(), .completed = wait};
   }
+  Result<engine::WriteResult> remove_events(engine::RemoveEvents request, bool wait) override {
+    if (!failure.ok()) return failure;
+    event_removals.push_back(std::move(request));
+    return engine::WriteResult{.operation_id = event_removals.size(), .completed = wait};
+  }
   Result<engine::WriteResult> remove(const std::vector<engine::UserId>& ids, bool wait) override {
     if (!failure.ok()) return failure;
     removals.push_back(ids);
@@ -59,6 +64,7 @@ class FakeUsers final : public engine::Users {
   // What they were asked.
   std::vector<engine::PutUsers> puts;
   std::vector<engine::AppendEvents> appends;
+  std::vector<engine::RemoveEvents> event_removals;
   std::vector<std::vector<engine::UserId>> removals;
   mutable std::vector<engine::UserRequest> gets;
   mutable std::vector<engine::UserEventsRequest> event_requests;
@@ -151,6 +157,21 @@ class FakeCollection final : public engine::Collection {
     queries.push_back(request);
     return query_answer;
   }
+  Result<std::vector<engine::QueryResult>> query_many(
+      std::span<const engine::QueryRequest> requests, const CancelToken& cancel) const override {
+    std::vector<engine::QueryResult> results;
+    for (const engine::QueryRequest& request : requests) {
+      TESSERA_ASSIGN_OR_RETURN(results.emplace_back(), query(request, cancel));
+    }
+    return results;
+  }
+  Result<engine::QueryGroupsResult> query_groups(const engine::QueryGroupsRequest& request,
+                                                 const CancelToken& cancel) const override {
+    if (const Status status = cancel.check(); !status.ok()) return status;
+    if (!failure.ok()) return failure;
+    group_queries.push_back(request);
+    return groups_answer;
+  }
   Result<engine::RecallReport> recall(const engine::RecallRequest& request,
                                       const CancelToken& cancel) const override {
     if (const Status status = cancel.check(); !status.ok()) return status;
@@ -186,6 +207,7 @@ class FakeCollection final : public engine::Collection {
   std::vector<engine::Record> records;
   std::optional<PointId> next_offset;
   engine::QueryResult query_answer;
+  engine::QueryGroupsResult groups_answer;
   bool is_endless = false;  ///< Queries end when they are told to.
   engine::ClustersInfo clusters_answer;
   engine::RecallReport recall_answer;
@@ -198,6 +220,7 @@ class FakeCollection final : public engine::Collection {
   mutable std::vector<engine::ScrollRequest> scrolls;
   mutable std::vector<engine::CountRequest> counts;
   mutable std::vector<engine::QueryRequest> queries;
+  mutable std::vector<engine::QueryGroupsRequest> group_queries;
   mutable std::vector<engine::RecallRequest> recalls;
   mutable std::vector<engine::EstimateRequest> estimates;
   std::vector<engine::TrainClustersRequest> trainings;

@@ -257,7 +257,7 @@ TEST_CASE("service: query answers carry interests, rounds and the plan", "[unit]
   const std::string path = "/collections/c/points/query";
   CHECK(under_test.call(kPost, path, R"({"query":[1,2]})").at("/result") ==
         R"({"points":[{"id":9,"version":3,"score":0.75}]})");
-  result.points[0].interest = {1, 4};
+  result.points[0].interest = {1, 4, 0.75F};
   result.points[0].round = 2;
   result.interests = {{0, 17, 0.625, 3, 2, PointId(8), {PointId(8), PointId(5)}, {"\"a\"", "7"}},
                       {1, std::nullopt, 0.375, 1, 1, std::nullopt, {}, {}}};
@@ -286,6 +286,34 @@ TEST_CASE("service: query answers carry interests, rounds and the plan", "[unit]
             .call(kPost, "/collections/c/points/search/batch",
                   R"({"searches":[{"vector":[1],"limit":1}]})")
             .at("/result") == R"([[{"id":9,"version":3,"score":0.75}]])");
+}
+
+TEST_CASE("service: groups carry their hits and what was looked up", "[unit]") {
+  ServiceUnderTest under_test;
+  ScoredPoint point;
+  point.record = record_of(9);
+  point.version = 3;
+  point.score = 0.75F;
+  point.interest = {1, 4, 0.5F};
+  QueryGroupsResult& result = under_test.collection.groups_answer;
+  result.groups = {{"\"a \\\"b\\\"\"", {point, point}}, {"9", {point}}, {"-1", {point}}};
+  under_test.collection.records = {record_of(9)};
+  const std::string path = "/collections/c/points/query/groups";
+  const std::string hit =
+      R"({"id":9,"version":3,"score":0.75,"interest":{"component":1,"rank":4,"score":0.5}})";
+  CHECK(under_test.call(kPost, path, R"({"query":[1,2],"group_by":"k"})").at("/result") ==
+        R"({"groups":[{"id":"a \"b\"","hits":[)" + hit + "," + hit + R"(]},{"id":9,"hits":[)" +
+            hit + R"(]},{"id":-1,"hits":[)" + hit + "]}]}");
+  CHECK(under_test.collection.group_queries.at(0).group_by.text == "k");
+  const Answer looked_up =
+      under_test.call(kPost, path, R"({"query":[1,2],"group_by":"k","with_lookup":"c"})");
+  CHECK(looked_up.at("/result/groups/0/lookup") == "<none>");
+  CHECK(looked_up.at("/result/groups/1/lookup") == R"({"id":9,"payload":{"a":1}})");
+  CHECK(looked_up.at("/result/groups/2/lookup") == "<none>");
+  const Answer missing =
+      under_test.call(kPost, path, R"({"query":[1],"group_by":"k","with_lookup":"nope"})");
+  CHECK(missing.status == 404);
+  CHECK(missing.error() == "Not found: Collection nope not found");
 }
 
 TEST_CASE("service: clusters, reindex and jobs", "[unit]") {

@@ -154,6 +154,36 @@ TEST_CASE("users: events, pages and counts are shown", "[unit]") {
   CHECK(users.removals.at(0) == std::vector<engine::UserId>{user_id("7"), user_id("b")});
 }
 
+TEST_CASE("users: events are removed by item and time, or all of an item", "[unit]") {
+  ServiceUnderTest under_test;
+  const std::string path = "/collections/c/users/u%201/events/delete?wait=true";
+  REQUIRE(under_test
+              .call(Method::kPost, path,
+                    R"({"events":[{"id":7,"at":1.5},{"id":8},9,
+                        {"id":7,"at":"1970-01-01T00:00:02Z"}]})")
+              .status == 200);
+  const engine::RemoveEvents& removal = users_of(under_test).event_removals.at(0);
+  CHECK(removal.id == user_id("u 1"));
+  REQUIRE(removal.events.size() == 4);
+  CHECK(removal.events[0].id == PointId(7));
+  CHECK(removal.events[0].at_us == 1'500'000);
+  CHECK(removal.events[1].id == PointId(8));
+  CHECK_FALSE(removal.events[1].at_us);
+  CHECK(removal.events[2].id == PointId(9));
+  CHECK(removal.events[3].at_us == 2'000'000);
+  const auto refused = [&](const std::string& body) {
+    const Answer answer = under_test.call(Method::kPost, path, body);
+    CHECK(answer.status >= 400);
+    return answer.error();
+  };
+  using Catch::Contains;
+  CHECK_THAT(refused(R"({"events":[]})"), Contains("events: value invalid, must not be empty"));
+  CHECK_THAT(refused(R"({"events":[{"at":1}]})"), Contains("events[0]"));
+  CHECK_THAT(refused(R"({"events":[{"id":1,"weight":2}]})"), Contains("weight"));
+  CHECK_THAT(refused(R"({"events":[{"id":1,"at":"soon"}]})"), Contains("events[0].at"));
+  CHECK_THAT(refused("{}"), Contains("events"));
+}
+
 TEST_CASE("users: a query names a user and how its neighbours count", "[unit]") {
   ServiceUnderTest under_test;
   REQUIRE(under_test

@@ -229,7 +229,7 @@ TEST_CASE("clusters: a search inside clusters keeps the filter and leaves the hi
     const std::uint64_t id = point.record.id.number();
     CHECK(id >= 40);
     CHECK(id % 2 == 0);
-    CHECK(clusters.at(id) == result.interests.at(point.interest->first).cluster);
+    CHECK(clusters.at(id) == result.interests.at(point.interest->component).cluster);
   }
 }
 

@@ -138,8 +138,8 @@ TEST_CASE("interests query: categories come from the named payload field") {
   CHECK(result.interests[0].returned == 40);
   for (const ScoredPoint& point : result.points) {
     REQUIRE(point.interest.has_value());
-    CHECK(candidates.points[point.interest->second].record.id == point.record.id);
-    CHECK(candidates.points[point.interest->second].score == point.score);
+    CHECK(candidates.points[point.interest->rank].record.id == point.record.id);
+    CHECK(candidates.points[point.interest->rank].score == point.score);
   }
 }
 

@@ -30,7 +30,11 @@ class Run {
     UserEventPlan plan(*store_, kCollection);
     for (std::uint64_t i = 1 + random_() % 8; i > 0; --i) {
       const auto slot = static_cast<std::uint32_t>(random_() % 4);
-      const std::uint64_t kind = random_() % 12;
+      const std::uint64_t kind = random_() % 14;
+      if (kind >= 12) {
+        remove_some(plan, slot);
+        continue;
+      }
       const auto events = kind == 0 ? std::vector<Event>() : random_events();
       auto staged = kind < 2 ? plan.replace(slot, events) : plan.append(slot, events);
       REQUIRE(staged.has_value());
@@ -69,6 +73,23 @@ class Run {
   }
 
  private:
+  /// A third of the events there are, or those of a few items.
+  void remove_some(UserEventPlan& plan, std::uint32_t slot) {
+    const std::uint64_t salt = random_();
+    const bool is_by_item = random_() % 2 == 0;
+    const auto is_removed = [&](const Event& event) {
+      const std::uint64_t item = event.id.number();
+      return (is_by_item ? item : item + static_cast<std::uint64_t>(event.at_us) + salt) % 3 == 0;
+    };
+    auto staged = plan.remove(slot, is_removed);
+    REQUIRE(staged.has_value());
+    if (random_() % 5 == 0) return;
+    plan.accept(std::move(*staged));
+    std::erase_if(model_[slot], [&](const auto& entry) {
+      return is_removed({entry.first.id, entry.first.at_us, entry.second});
+    });
+  }
+
   /// Often at the end of what there is, sometimes anywhere, sometimes all at one time.
   std::vector<Event> random_events() {
     std::map<EventPosition, Event> events;

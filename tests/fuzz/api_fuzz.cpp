@@ -78,7 +78,7 @@ class Target {
     collection_->records = {record, {*PointId::parse_uuid(kUuid), {}, {}}};
     collection_->next_offset = PointId(2);
     collection_->query_answer.points = {
-        {.record = record, .version = 3, .score = 0.5F, .interest = {{1, 0}}, .round = 2}};
+        {.record = record, .version = 3, .score = 0.5F, .interest = {{1, 0, 0.5F}}, .round = 2}};
     collection_->query_answer.interests = {{.component = 1, .weight = 1, .quota = 1}};
     under_test_.database.collections = {{"c", collection_}};
     under_test_.database.updates.clear();

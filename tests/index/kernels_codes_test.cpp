@@ -1,6 +1,8 @@
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 #include <cstdlib>
+#include <limits>
 #include <numeric>
 #include <random>
 #include <vector>
@@ -190,5 +192,66 @@ TEST_CASE("code kernels: the longest row still has an exact sum") {
     all_are(std::int64_t{kDim} * 255);
     table->codes.hamming(zero.data(), codes.data(), kDim, 5, out.data());
     all_are(std::int64_t{kDim} * 8);
+  }
+}
+
+TEST_CASE("code kernels: rows are near unless their bound is farther, on every level") {
+  CAPTURE(kSeed);
+  std::mt19937 random(kSeed);
+  std::uniform_int_distribution<int> byte(0, 255), value(-127, 127);
+  std::uniform_real_distribution<float> unit(0, 1);
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const std::size_t dim : kDims) {
+    constexpr std::size_t kRowCount = 53;
+    const Codes codes(kRowCount, dim, [&] { return static_cast<std::uint8_t>(byte(random)); });
+    std::vector<std::int8_t> code(codes.stride(), 0);
+    for (std::size_t d = 0; d < dim; ++d) code[d] = static_cast<std::int8_t>(value(random));
+    std::vector<float> scales(kRowCount), rests(kRowCount), norms(kRowCount);
+    for (std::size_t i = 0; i < kRowCount; ++i) {
+      scales[i] = unit(random) / 1000;
+      rests[i] = unit(random);
+      norms[i] = unit(random);
+    }
+    // What says nothing is near: a bound that is no number, and one that is infinite.
+    norms[7] = kInfinity;
+    rests[20] = std::numeric_limits<float>::quiet_NaN();
+    NearQuery query{code.data(), 128 * value(random), 0.5F, -0.2F, 0.7F, -0.4F, -1.5F, 0};
+    const auto bound_of = [&](std::size_t i) {
+      const auto sum = static_cast<double>(dot_u8(code.data(), codes.row(i), codes.stride()));
+      return query.constant +
+             double{norms[i]} * (query.norm_factor + double{norms[i]} * query.square_factor) +
+             double{rests[i]} * query.rest_factor +
+             double{scales[i]} * (sum - query.code_offset) * query.product_factor;
+    };
+    for (const std::size_t nth : {0, 10, 30, 52}) {
+      std::vector<double> bounds;
+      for (std::size_t i = 0; i < kRowCount; ++i) {
+        if (i != 7 && i != 20) bounds.push_back(bound_of(i));
+      }
+      std::sort(bounds.begin(), bounds.end());
+      // Between two bounds, where rounding does not matter.
+      const std::size_t at = std::min(nth, bounds.size() - 2);
+      if (bounds[at + 1] - bounds[at] < 1e-3) continue;
+      query.farthest = static_cast<float>((bounds[at] + bounds[at + 1]) / 2);
+      for (const KernelTable* table : supported_kernels()) {
+        for (std::size_t count = 0; count <= kRowCount; ++count) {
+          CAPTURE(table->level, dim, nth, count);
+          std::vector<std::uint32_t> expected;
+          for (std::size_t i = 0; i < count; ++i) {
+            if (i == 7 || i == 20 || bound_of(i) <= query.farthest) {
+              expected.push_back(static_cast<std::uint32_t>(i));
+            }
+          }
+          std::vector<std::uint32_t> out(count + 1, 4711);
+          const std::size_t found = table->codes.near_rows(
+              query,
+              {codes.data(), codes.stride(), scales.data(), rests.data(), norms.data(), count},
+              out.data());
+          REQUIRE(found == expected.size());
+          REQUIRE(std::equal(expected.begin(), expected.end(), out.begin()));
+          REQUIRE(out[count] == 4711);
+        }
+      }
+    }
   }
 }

@@ -92,7 +92,19 @@ class BadInput(DaemonTest):
             "interests": {"components": [{"vector": [1, 2, 3, 4]}], "diversity": {"mmr": {}}}}}}})
         query(400, "query.interests.diversity.candidates", {"limit": 10001, "query": {"interests": {
             "components": [{"vector": [1, 2, 3, 4]}], "diversity": {"mmr": {}}}}})
-        query(501, "", {"query": {"fusion": "rrf"}, "prefetch": [{"query": [1, 2, 3, 4]}]})
+        query(400, "Can't have a fusion without prefetches", {"query": {"fusion": "rrf"}})
+        query(400, "Fusion queries cannot be combined with the 'using' field",
+              {"query": {"fusion": "rrf"}, "using": "v", "prefetch": {"query": [1, 2, 3, 4]}})
+        query(400, "Can't have prefetches without defining a query",
+              {"prefetch": [{"query": [1, 2, 3, 4]}]})
+        query(422, "internal.prefetch[1].limit: value 0 invalid, must be 1 or larger",
+              {"query": {"fusion": "dbsf"}, "prefetch": [{"query": [1, 2, 3, 4]},
+                                                         {"query": [1, 2, 3, 4], "limit": 0}]})
+        query(422, "query.rrf.weights", {"query": {"rrf": {"weights": [1, 2]}},
+                                         "prefetch": [{"query": [1, 2, 3, 4]}]})
+        query(400, "expected dim: 4, got 2", {"query": [1, 2, 3, 4], "prefetch": {
+            "query": {"fusion": "rrf"}, "prefetch": {"query": [1, 2]}}})
+        query(404, "No point with id 77 found", {"query": [1, 2, 3, 4], "prefetch": {"query": 77}})
         query(422, "rounds", {"query": {"refine": {"query": [1, 2, 3, 4], "rounds": 0}}})
         query(422, "blend", {"query": {"interests": {"components": [
             {"vector": [1, 2, 3, 4], "weight": 1}], "blend": 2}}})

@@ -1,6 +1,7 @@
 """Stored users through the daemon: events count at once, nothing acknowledged is lost by kill -9,
 who is deleted leaves nothing behind."""
 
+import datetime
 import json
 import os
 import random
@@ -133,6 +134,52 @@ class Users(DaemonTest):
         weights = [round(i["weight"], 6) for i in both["interests"]]
         # new: item 1, 2: item 3, seen: nothing; new has no vector and is no neighbour.
         self.assertEqual(weights, [0.5, 0.333333, 0.166667])
+
+    def test_chosen_events_go_and_no_others(self):
+        self.create()
+        self.train()
+        events = [{"id": i, "at": 1000 + i} for i in range(300)] + [{"id": 4, "at": 9000},
+                                                                     {"id": 4, "at": 9001}]
+        self.put({"id": "u", "vector": item_vector(1), "history": events})
+        remove = path_of("u") + "/events/delete?wait=true"
+        self.client.call("POST", remove, {"events": [
+            {"id": 4, "at": 9000}, {"id": 7, "at": 1007}, {"id": 8, "at": 1007}, 9,
+            *({"id": i, "at": 1000 + i} for i in range(100, 290))]})
+        left = {(e["id"], e["at"]) for e in events} - {(4, 9000), (7, 1007), (9, 1009)}
+        left = sorted(key for key in left if not 1100 <= key[1] < 1290)
+        for _ in range(2):
+            page = self.client.call("GET", path_of("u") + "/events?limit=1000")
+            self.assertEqual(page["count"], len(left))
+            self.assertEqual(sorted((e["id"], int(
+                datetime.datetime.fromisoformat(e["at"].replace("Z", "+00:00")).timestamp()))
+                for e in page["events"]), left)
+            self.restart()
+        # Counts at once, and what was removed may come again.
+        self.assertIn(7, {p["id"] for p in self.query(user="u", limit=200)["points"]})
+        self.append("u", [{"id": 7, "at": 1007}])
+        self.assertNotIn(7, {p["id"] for p in self.query(user="u", limit=200)["points"]})
+        self.client.call("POST", remove, {"events": list(range(300))})
+        self.assertEqual(self.client.call("GET", path_of("u"))["events"], 0)
+        self.assertFails(404, "No user with id nobody found", "POST",
+                         path_of("nobody") + "/events/delete", {"events": [1]})
+
+    def test_a_blend_of_a_user_without_a_vector_is_one_with_the_history(self):
+        self.create()
+        self.train()
+        self.put({"id": "u", "history": [0, 4, 8, 1, 5]})
+        self.assertEqual(self.query(user="u", blend=0.5),
+                         self.query(user="u", blend=0.5, blend_with="history"))
+        # Where the request speaks for itself, a vector that is not there is a mistake.
+        self.assertFails(400, "query.interests.blend_with", "POST", "/collections/c/points/query",
+                         {"query": {"interests": {"history": [0, 4], "blend": 0.5}}})
+
+    def test_a_vector_that_does_not_fit_is_named_with_its_user(self):
+        self.create()
+        self.assertFails(400, "users[1].vector (user Zoë): Vector dimension error: expected dim: 8,"
+                              " got 2", "PUT", "/collections/c/users",
+                         {"users": [{"id": 1, "vector": item_vector(1)},
+                                    {"id": "Zoë", "vector": [1, 2]}]})
+        self.assertEqual(self.client.call("POST", "/collections/c/users/count", {})["count"], 0)
 
     def test_deletion_leaves_nothing(self):
         self.create()

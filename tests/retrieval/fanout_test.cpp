@@ -142,6 +142,46 @@ TEST_CASE("fanout: a lane that fills its seats at once is read once") {
   CHECK(slots_of(lists[0]) == slots_of(plain));
 }
 
+TEST_CASE("fanout: driven search by search it finds the same, and says which searches are parts") {
+  for (unsigned seed = 1; seed <= 50; ++seed) {
+    CAPTURE(seed);
+    std::mt19937_64 random(seed);
+    const Metric metric = metric_by_number(random());
+    FakeSearcher searcher(metric, random_rows(random, metric, 150, 4));
+    const SlotSet nothing;
+    std::vector<Fanout::Lane> lanes(1 + random() % 5);
+    for (auto& lane : lanes) {
+      lane.vector = searcher.rows()[random() % searcher.rows().size()];
+      lane.weight = 1;
+      lane.quota = random() % 30;
+    }
+    const auto expected = Fanout(lanes, nothing, searcher).run().value();
+    Fanout driven(lanes, nothing, searcher);
+    for (auto searches = driven.wanted(); !searches.empty(); searches = driven.wanted()) {
+      std::vector<std::vector<Hit>> answers;
+      for (const Search& search : searches) {
+        CHECK(search.is_part == (lanes.size() > 1));
+        answers.push_back(searcher.search(search).value());
+      }
+      REQUIRE(driven.accept(std::move(answers)).ok());
+    }
+    const auto lists = driven.collect();
+    REQUIRE(lists.size() == expected.size());
+    for (std::size_t i = 0; i < lists.size(); ++i) {
+      CHECK(slots_of(lists[i]) == slots_of(expected[i]));
+    }
+  }
+}
+
+TEST_CASE("fanout: answers that nobody asked for are refused") {
+  FakeSearcher searcher(Metric::kDot, {{1}, {0.9F}, {0.8F}});
+  const SlotSet nothing;
+  Fanout fanout({{{1}, 1, -1, 2, true}}, nothing, searcher);
+  REQUIRE(fanout.wanted().size() == 1);
+  CHECK(fanout.accept({}).code() == Code::kInternal);
+  CHECK(fanout.accept({std::vector<Hit>(3)}).code() == Code::kInternal);
+}
+
 TEST_CASE("fanout: a failing search is reported, whichever it is") {
   std::mt19937_64 random(6);
   FakeSearcher searcher(Metric::kDot, random_rows(random, Metric::kDot, 60, 3));

@@ -46,6 +46,21 @@ class Parts(unittest.TestCase):
         np.testing.assert_allclose(active(weights, 20, {"allocation": "equal", "min_quota": 10}),
                                    [0.5, 0.5, 0])
 
+    def test_seats_and_turns_do_not_depend_on_how_weights_were_added_up(self):
+        random = np.random.default_rng(SEED)
+        for _ in range(500):
+            counts = random.integers(1, 7, size=random.integers(1, 9))
+            weights = counts / counts.sum()
+            shaken = weights * (1 + random.integers(-4, 5, size=len(weights)) * 1.1e-16)
+            limit = int(random.integers(1, 100))
+            seats = largest_remainder(weights, limit)
+            self.assertEqual(seats, largest_remainder(shaken, limit), (counts, limit))
+            ends = np.cumsum(seats)
+            lists = [list(range(end - size, end)) for end, size in zip(ends, seats, strict=True)]
+            self.assertEqual(interleaved(lists, weights), interleaved(lists, shaken))
+            np.testing.assert_array_equal(active(weights, limit, {}) > 0,
+                                          active(shaken, limit, {}) > 0)
+
     def test_every_prefix_is_near_the_shares(self):
         shares = np.array([0.5, 0.3, 0.2])
         lists = [list(range(0, 50)), list(range(50, 80)), list(range(80, 100))]
