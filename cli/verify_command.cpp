@@ -21,6 +21,7 @@ Json report_json(const storage::VerifyReport& report) {
           {"points", report.point_count},
           {"payloads", report.payload_count},
           {"events", report.event_count},
+          {"sessions", report.session_count},
           {"vectors", report.row_count},
           {"segment_files", report.segment_file_count},
           {"segment_rows_live", report.live_segment_row_count},

@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "base/value_type.h"
 #include "storage/event_block.h"
+#include "storage/session_record.h"
 
 namespace tessera::storage {
 
@@ -30,6 +31,9 @@ struct EventPlace {
   EventBlock block;
   std::optional<EventPosition> end;
 };
+
+/// What a visitor of session records wants next.
+enum class SessionWalk : std::uint8_t { kOn, kNextSession, kStop };
 
 struct BatchOperations;
 
@@ -59,6 +63,10 @@ class Batch {
                   const std::optional<EventPosition>& begin, std::span<const Event> events);
   void delete_events(CollectionNumber collection, std::uint32_t slot,
                      const std::optional<EventPosition>& begin);
+  /// One record of a session; storage/session_store.h puts them together.
+  void put_session_record(CollectionNumber collection, const SessionKey& key,
+                          std::string_view value);
+  void delete_session_record(CollectionNumber collection, const SessionKey& key);
   /// Catalog entries and other small documents.
   void put_meta(std::string_view key, std::string_view value);
   void delete_meta(std::string_view key);
@@ -149,6 +157,13 @@ class Store {
   using EventVisitor = std::function<bool(std::uint32_t slot, EventBlock&& block)>;
   virtual Status visit_events(CollectionNumber collection, std::optional<std::uint32_t> slot,
                               const EventVisitor& visitor) const = 0;
+
+  /// Records of one session or of all of a collection, by session, in the order of their keys.
+  using SessionRecordVisitor =
+      std::function<SessionWalk(const SessionKey& key, std::string_view value)>;
+  virtual Status visit_session_records(CollectionNumber collection,
+                                       const std::optional<SessionId>& session,
+                                       const SessionRecordVisitor& visitor) const = 0;
 
   /// Numbers of the collections that have any record but meta entries, ascending.
   [[nodiscard]] virtual Result<std::vector<CollectionNumber>> collections() const = 0;
