@@ -53,6 +53,15 @@ struct IndexSettings {
   std::uint32_t build_cpu_percent = 50;      ///< Of a build's time, while searches are answered.
 };
 
+struct SessionSettings {
+  std::uint32_t ttl_s = 3600;                 ///< A session ends when it was not used for so long,
+  std::uint32_t ttl_s_max = 7 * 24 * 3600;    ///< or for what it names, up to this.
+  std::uint32_t count_max = 100'000;          ///< Of a collection.
+  std::uint32_t round_count_max = 1000;       ///< Of a session.
+  std::uint32_t returned_count_max = 10'000;  ///< Points returned by all rounds of a session.
+  std::uint64_t bytes_max = 1ULL << 20;       ///< Of a session in the store.
+};
+
 struct LogSettings {
   log::Level level = log::Level::kInfo;
   log::Format format = log::Format::kText;
@@ -63,6 +72,7 @@ struct Settings {
   ServerSettings server;
   StorageSettings storage;
   IndexSettings index;
+  SessionSettings sessions;
   LogSettings log;
 };
 

@@ -6,6 +6,7 @@
 
 #include "engine/collection_config.h"
 #include "engine/requests.h"
+#include "engine/sessions.h"
 #include "engine/users.h"
 
 namespace tessera::engine {
@@ -40,6 +41,8 @@ class Collection {
 
   /// The people of this collection. Lives as long as it.
   [[nodiscard]] virtual Users& users() = 0;
+  /// Its sessions. Lives as long as it.
+  [[nodiscard]] virtual Sessions& sessions() = 0;
 
   /// Bounded by the request: sample * (an approximate and an exact search). kInvalidArgument when
   /// there is no vector to measure with; kCancelled, kTimeout.

@@ -16,6 +16,7 @@
 #include "engine/commit_queue.h"
 #include "engine/item_clusters.h"
 #include "engine/payload_indexes.h"
+#include "engine/sessions_impl.h"
 #include "engine/shared.h"
 #include "engine/slot_table.h"
 #include "engine/trained_clusters.h"
@@ -98,6 +99,7 @@ class CollectionImpl final : public Collection,
   [[nodiscard]] Result<std::uint64_t> count(const CountRequest& request,
                                             const CancelToken& cancel) const override;
   [[nodiscard]] UsersImpl& users() override { return users_; }
+  [[nodiscard]] SessionsImpl& sessions() override { return sessions_; }
   [[nodiscard]] Result<QueryResult> query(const QueryRequest& request,
                                           const CancelToken& cancel) const override;
   [[nodiscard]] Result<RecallReport> recall(const RecallRequest& request,
@@ -110,6 +112,8 @@ class CollectionImpl final : public Collection,
  private:
   friend class WriteGroup;
   friend class QueryRun;
+  friend class SessionRun;
+  friend class SessionsImpl;
   friend class UsersImpl;
 
   struct LaneState {
@@ -222,6 +226,7 @@ class CollectionImpl final : public Collection,
   std::map<std::string, storage::VectorNumber> vector_numbers_;
 
   UsersImpl users_{*this};
+  SessionsImpl sessions_{*this, shared_};
   SlotTable slots_;  // Ids of slots are read without a lock; the rest is guarded by state_mutex_.
   std::map<std::string, Field> fields_;  // The map itself is constant after construction.
 

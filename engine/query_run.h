@@ -18,6 +18,8 @@ class QueryRun {
   Result<QueryResult> run();
 
  private:
+  friend class SessionRun;
+
   /// A hit on its way to the answer.
   struct Found {
     retrieval::Hit hit;
