@@ -16,8 +16,9 @@ namespace {
 
 constexpr double kMicrosecondsPerSecond = 1e6;
 
-/// A number of seconds, or digits with one of the units s, m, h, d.
-std::optional<double> decode_half_life(const Value& value) {
+}  // namespace
+
+std::optional<double> decode_duration(const Value& value) {
   if (value.is_number()) return value.number_above(0);
   if (!value.is(Value::Kind::kString)) {
     value.report_expected(
@@ -45,6 +46,8 @@ std::optional<double> decode_half_life(const Value& value) {
   }
   return amount * seconds;
 }
+
+namespace {
 
 /// Unix seconds, or a date and time as text.
 std::optional<double> decode_time(const Value& value) {
@@ -302,7 +305,7 @@ InterestsQuery decode_interests(const Value& value) {
   }
   decode_choices(object, query);
   if (const auto half_life = object.given("half_life")) {
-    query.half_life_seconds = decode_half_life(*half_life);
+    query.half_life_seconds = decode_duration(*half_life);
   }
   if (const auto smoothing = object.given("smoothing")) {
     query.smoothing = decode_smoothing(*smoothing);
@@ -317,28 +320,26 @@ InterestsQuery decode_interests(const Value& value) {
   return query;
 }
 
+std::variant<VectorInput, InterestsQuery> decode_first_query(const Value& value) {
+  if (!value.is(Value::Kind::kObject)) return decode_vector_input(value);
+  const Object kinds(value);
+  kinds.refuse_unknown({"nearest", "interests"});
+  const auto nearest = kinds.find("nearest");
+  const auto interests = kinds.find("interests");
+  if (nearest.has_value() == interests.has_value()) {
+    value.report_format("expected exactly one of `nearest` and `interests`");
+    return VectorInput();
+  }
+  if (nearest) return decode_vector_input(*nearest);
+  return decode_interests(*interests);
+}
+
 RefineQuery decode_refine(const Value& value) {
   RefineQuery refine;
   const Object object(value);
   if (!object.ok()) return refine;
   object.refuse_unknown({"query", "history", "rounds", "strategy"});
-  if (const auto query = object.require("query")) {
-    if (query->is(Value::Kind::kObject)) {
-      const Object kinds(*query);
-      kinds.refuse_unknown({"nearest", "interests"});
-      const auto nearest = kinds.find("nearest");
-      const auto interests = kinds.find("interests");
-      if (nearest.has_value() == interests.has_value()) {
-        query->report_format("expected exactly one of `nearest` and `interests`");
-      } else if (nearest) {
-        refine.query = decode_vector_input(*nearest);
-      } else {
-        refine.query = decode_interests(*interests);
-      }
-    } else {
-      refine.query = decode_vector_input(*query);
-    }
-  }
+  if (const auto query = object.require("query")) refine.query = decode_first_query(*query);
   if (const auto history = object.given("history")) refine.history = decode_history(*history);
   if (const auto rounds = object.given("rounds")) {
     refine.rounds = static_cast<std::uint32_t>(rounds->integer_in(1, kRoundsMax).value_or(1));
