@@ -234,28 +234,51 @@ retrieval::Attention decode_attention(const Value& value) {
   return attention;
 }
 
-retrieval::Strategy decode_strategy(const Value& value) {
+/// Sets the strategy, or the name of the adapter.
+void decode_strategy(const Value& value, RefineQuery& refine) {
   const Object object(value);
-  if (!object.ok()) return retrieval::Explore{};
+  if (!object.ok()) return;
   object.refuse_unknown({"explore", "rocchio", "attention", "adapter", "relevance_feedback"});
   if (object.member_count() != 1) {
     value.report_format(
         "expected exactly one of `explore`, `rocchio`, `attention`, `adapter`, "
         "`relevance_feedback`");
-    return retrieval::Explore{};
+    return;
   }
-  object.not_yet("adapter", "a trained adapter");
   object.not_yet("relevance_feedback", "relevance feedback");
-  if (const auto rocchio = object.given("rocchio")) return decode_rocchio(*rocchio);
-  if (const auto attention = object.given("attention")) return decode_attention(*attention);
-  retrieval::Explore explore;
+  if (const auto adapter = object.given("adapter")) refine.adapter = adapter->string().value_or("");
+  if (const auto rocchio = object.given("rocchio")) refine.strategy = decode_rocchio(*rocchio);
+  if (const auto attention = object.given("attention")) {
+    refine.strategy = decode_attention(*attention);
+  }
   if (const auto given = object.find("explore")) {
+    retrieval::Explore explore;
     const Object settings(*given);
-    if (!settings.ok()) return explore;
+    if (!settings.ok()) return;
     settings.refuse_unknown({"beta"});
     if (const auto beta = settings.given("beta")) explore.beta = beta->number_from(0).value_or(0);
+    refine.strategy = explore;
   }
-  return explore;
+}
+
+/// What only adapters have.
+void decode_adapter_members(const Object& object, RefineQuery& refine) {
+  for (const char* name : {"exclude_history", "context_includes_history"}) {
+    const auto member = object.given(name);
+    if (!member) continue;
+    if (!refine.adapter) {
+      member->report_format("goes together with the strategy `adapter` only");
+      continue;
+    }
+    const bool is_exclusion = std::string_view(name) == "exclude_history";
+    bool& target = is_exclusion ? refine.exclude_history : refine.context_includes_history;
+    target = member->boolean().value_or(target);
+  }
+}
+
+void decode_refined(const Value& query, RefineQuery& refine) {
+  std::visit([&refine](auto&& first) { refine.query = std::move(first); },
+             decode_first_query(query));
 }
 
 }  // namespace
@@ -338,15 +361,26 @@ RefineQuery decode_refine(const Value& value) {
   RefineQuery refine;
   const Object object(value);
   if (!object.ok()) return refine;
-  object.refuse_unknown({"query", "history", "rounds", "strategy"});
-  if (const auto query = object.require("query")) refine.query = decode_first_query(*query);
-  if (const auto history = object.given("history")) refine.history = decode_history(*history);
+  object.refuse_unknown({"query", "user", "history", "rounds", "strategy", "exclude_history",
+                         "context_includes_history"});
+  if (const auto strategy = object.given("strategy")) decode_strategy(*strategy, refine);
+  // An adapter can make the first vector, too.
+  if (const auto query = refine.adapter ? object.given("query") : object.require("query")) {
+    decode_refined(*query, refine);
+  } else {
+    refine.query = std::monostate();
+  }
+  const auto user = object.given("user");
+  const auto history = object.given("history");
+  if (user && history) value.report_format("expected at most one of `user` and `history`");
+  if (user) {
+    if (auto id = decode_user_id(*user)) refine.user = std::move(*id);
+  }
+  if (history) refine.history = decode_history(*history);
   if (const auto rounds = object.given("rounds")) {
     refine.rounds = static_cast<std::uint32_t>(rounds->integer_in(1, kRoundsMax).value_or(1));
   }
-  if (const auto strategy = object.given("strategy")) {
-    refine.strategy = decode_strategy(*strategy);
-  }
+  decode_adapter_members(object, refine);
   return refine;
 }
 

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "api/json_writer.h"
+#include "engine/adapters.h"
 #include "engine/collection_config.h"
 #include "engine/requests.h"
 #include "engine/session_requests.h"
@@ -43,6 +44,10 @@ void encode_user(JsonWriter& json, const engine::UserInfo& user);
 void encode_events(JsonWriter& json, const engine::UserEventsPage& page);
 /// {users, next_page_offset}
 void encode_user_page(JsonWriter& json, const engine::UserPage& page);
+
+/// {name, version, created_at, bytes, parameters, backbone, dim, context_size, max_history,
+/// item_bias}
+void encode_adapter(JsonWriter& json, const engine::AdapterInfo& info);
 
 /// One interest of a query's answer each.
 void encode_interests(JsonWriter& json, const std::vector<engine::InterestInfo>& interests);

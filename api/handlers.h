@@ -147,6 +147,11 @@ Status get_user(Call& call, JsonWriter& json);
 Status get_user_events(Call& call, JsonWriter& json);
 Status scroll_users(Call& call, JsonWriter& json);
 Status count_users(Call& call, JsonWriter& json);
+// Adapters.
+Status put_adapter(Call& call, JsonWriter& json);
+Status delete_adapter(Call& call, JsonWriter& json);
+Status get_adapter(Call& call, JsonWriter& json);
+Status list_adapters(Call& call, JsonWriter& json);
 // Sessions.
 Status start_session(Call& call, JsonWriter& json);
 Status count_sessions(Call& call, JsonWriter& json);

@@ -130,11 +130,15 @@ void write_query_parameters(JsonWriter& json, ParameterSet set) {
   }
 }
 
+/// A body that is never JSON.
+constexpr std::string_view kFileSchema = "AdapterFile";
+
 /// The content type of bodies that are bytes; empty where there is none. docs/api.md describes
 /// them.
 std::string_view binary_type_of(std::string_view schema) {
   if (schema == "UpsertPoints") return kBinaryPointsType;
   if (schema == "Query" || schema == "Search") return kBinaryQueryType;
+  if (schema == kFileSchema) return "application/octet-stream";
   return {};
 }
 
@@ -143,14 +147,17 @@ void write_body(JsonWriter& json, std::string_view schema) {
   json.begin_object();
   json.key("content");
   json.begin_object();
-  json.key("application/json");
-  json.begin_object();
-  json.key("schema");
-  write_reference(json, schema);
-  json.end_object();
+  if (schema != kFileSchema) {
+    json.key("application/json");
+    json.begin_object();
+    json.key("schema");
+    write_reference(json, schema);
+    json.end_object();
+  }
   if (const std::string_view type = binary_type_of(schema); !type.empty()) {
     json.key(type);
-    json.raw(R"({"schema":{"type":"string","format":"binary"}})");
+    json.raw(schema == kFileSchema ? expand_references(R"({"schema":@AdapterFile})")
+                                   : R"({"schema":{"type":"string","format":"binary"}})");
   }
   json.end_object();
   json.end_object();

@@ -217,10 +217,13 @@ constexpr NamedSchema kSchemas[] = {
     "candidates":{"type":"integer","minimum":1,"maximum":10000}}}}})"},
   {"Refine", R"(
     {"description":"Retrieval in rounds that do not repeat an item","type":"object",
-    "additionalProperties":false,"required":["query"],
-    "properties":{"query":{"anyOf":[@VectorInput,{"type":"object",
+    "additionalProperties":false,
+    "properties":{"query":{"description":"Required, unless the strategy is an adapter",
+    "anyOf":[@VectorInput,{"type":"object",
     "additionalProperties":false,"minProperties":1,"maxProperties":1,
     "properties":{"nearest":@VectorInput,"interests":@Interests}}]},"history":@History,
+    "user":@UserId,"exclude_history":{"type":"boolean","default":true},
+    "context_includes_history":{"type":"boolean","default":false},
     "rounds":{"type":"integer","minimum":1,"maximum":100,"default":5},
     "strategy":{"type":"object","additionalProperties":false,"minProperties":1,
     "maxProperties":1,"properties":{"explore":{"type":"object","additionalProperties":false,
@@ -231,7 +234,9 @@ constexpr NamedSchema kSchemas[] = {
     "minimum":1,"maximum":10000,"default":3}}},"attention":{"type":"object",
     "additionalProperties":false,"properties":{"gamma":{"type":"number","minimum":0,
     "default":0.3},"temperature":{"type":"number","exclusiveMinimum":true,"minimum":0,
-    "default":0.1}}}}}}})"},
+    "default":0.1}}},"adapter":{"type":"string","description":"Name of a trained adapter"}}}}})"},
+  {"AdapterFile", R"(
+    {"description":"A safetensors file","type":"string","format":"binary"})"},
   {"SearchParams", R"(
     {"type":"object","properties":{"hnsw_ef":{"type":"integer","minimum":1},
     "exact":{"type":"boolean","default":false},"indexed_only":{"type":"boolean",

@@ -83,6 +83,18 @@ constexpr NamedSchema kSchemas[] = {
     "medoid","items"],"properties":{"cluster":{"type":"integer"},"weight":{"type":"number"},
     "count":{"type":"integer"},"medoid":{"allOf":[@PointId],"nullable":true},
     "items":{"type":"array","maxItems":5,"items":@PointId}}}}}})"},
+  {"Adapter", R"(
+    {"type":"object","required":["name","version","created_at","bytes","parameters","backbone",
+    "dim","context_size","max_history","item_bias"],"properties":{"name":{"type":"string"},
+    "version":{"type":"integer","minimum":1,"description":"Uploads of this name"},
+    "created_at":{"type":"string","format":"date-time"},"bytes":{"type":"integer"},
+    "parameters":{"type":"integer"},"backbone":{"type":"string","enum":["sasrec","gru4rec",
+    "mean"]},"dim":{"type":"integer","description":"Without the bias"},
+    "context_size":{"type":"integer","description":"Items of a round that are read"},
+    "max_history":{"type":"integer"},"item_bias":{"type":"boolean"}}})"},
+  {"AdapterList", R"(
+    {"type":"object","required":["adapters"],"properties":{"adapters":{"type":"array",
+    "items":@Adapter}}})"},
   {"EventPage", R"(
     {"type":"object","required":["events","count"],"properties":{"events":{"type":"array",
     "items":{"type":"object","required":["id","at","weight"],"properties":{"id":@PointId,

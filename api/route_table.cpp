@@ -104,6 +104,15 @@ constexpr Route kRoutes[] = {
     {kPost, TESSERA_C "/users/{user_id}/events", append_events_of_user, "users",
      "append_user_events", "Add events of one user", "EventsOfUser", "UpdateResult", kWrite},
 
+    {kGet, TESSERA_C "/adapters", list_adapters, "adapters", "get_adapters",
+     "Trained adapters of a collection", "", "AdapterList"},
+    {kGet, TESSERA_C "/adapters/{adapter_name}", get_adapter, "adapters", "get_adapter",
+     "One trained adapter", "", "Adapter"},
+    {kPut, TESSERA_C "/adapters/{adapter_name}", put_adapter, "adapters", "put_adapter",
+     "Add a trained adapter or replace it", "AdapterFile", "Adapter", kTimeout},
+    {kDelete, TESSERA_C "/adapters/{adapter_name}", delete_adapter, "adapters", "delete_adapter",
+     "Delete a trained adapter", "", "UpdateResult", kTimeout},
+
     {kPost, TESSERA_C "/points/query", query_points, "search", "query_points",
      "Nearest points, interests, or retrieval in rounds", "Query", "QueryResult", kRead},
     {kPost, TESSERA_C "/points/query/batch", query_batch, "search", "query_batch_points",
@@ -190,10 +199,6 @@ constexpr MissingRoute kMissingRoutes[] = {
     {kDelete, "/cluster/peer/{peer_id}", "distribution over nodes"},
     {kGet, "/quotas", "quotas"},
     {kPut, "/quotas", "quotas"},
-    {kGet, TESSERA_C "/adapters", "trained adapters"},
-    {kGet, TESSERA_C "/adapters/{adapter}", "trained adapters"},
-    {kPut, TESSERA_C "/adapters/{adapter}", "trained adapters"},
-    {kDelete, TESSERA_C "/adapters/{adapter}", "trained adapters"},
 };
 #undef TESSERA_C
 

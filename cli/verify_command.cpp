@@ -21,6 +21,7 @@ Json report_json(const storage::VerifyReport& report) {
           {"points", report.point_count},
           {"payloads", report.payload_count},
           {"events", report.event_count},
+          {"adapters", report.adapter_count},
           {"sessions", report.session_count},
           {"vectors", report.row_count},
           {"segment_files", report.segment_file_count},

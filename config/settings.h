@@ -53,6 +53,11 @@ struct IndexSettings {
   std::uint32_t build_cpu_percent = 50;      ///< Of a build's time, while searches are answered.
 };
 
+struct AdapterSettings {
+  std::uint32_t count_max = 16;           ///< Of one collection.
+  std::uint64_t bytes_max = 16ULL << 20;  ///< Of one adapter's file.
+};
+
 struct SessionSettings {
   std::uint32_t ttl_s = 3600;                 ///< A session ends when it was not used for so long,
   std::uint32_t ttl_s_max = 7 * 24 * 3600;    ///< or for what it names, up to this.
@@ -72,6 +77,7 @@ struct Settings {
   ServerSettings server;
   StorageSettings storage;
   IndexSettings index;
+  AdapterSettings adapters;
   SessionSettings sessions;
   LogSettings log;
 };

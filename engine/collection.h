@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/adapters.h"
 #include "engine/collection_config.h"
 #include "engine/requests.h"
 #include "engine/sessions.h"
@@ -43,6 +44,9 @@ class Collection {
   [[nodiscard]] virtual Users& users() = 0;
   /// Its sessions. Lives as long as it.
   [[nodiscard]] virtual Sessions& sessions() = 0;
+
+  /// Its trained adapters. Lives as long as it.
+  [[nodiscard]] virtual Adapters& adapters() = 0;
 
   /// Bounded by the request: sample * (an approximate and an exact search). kInvalidArgument when
   /// there is no vector to measure with; kCancelled, kTimeout.

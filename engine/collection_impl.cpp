@@ -130,6 +130,7 @@ void CollectionImpl::load_clusters_of(Field& field) {
 
 Status CollectionImpl::load() {
   TESSERA_RETURN_IF_ERROR(load_points());
+  TESSERA_RETURN_IF_ERROR(adapters_.load().with_context("collection " + name_));
   TESSERA_RETURN_IF_ERROR(sessions_.load().with_context("collection " + name_));
   std::size_t damaged = 0;
   for (auto& [name, field] : fields_) {

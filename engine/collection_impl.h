@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "engine/adapter_registry.h"
 #include "engine/collection.h"
 #include "engine/commit_queue.h"
 #include "engine/item_clusters.h"
@@ -99,6 +100,7 @@ class CollectionImpl final : public Collection,
   [[nodiscard]] Result<std::uint64_t> count(const CountRequest& request,
                                             const CancelToken& cancel) const override;
   [[nodiscard]] UsersImpl& users() override { return users_; }
+  [[nodiscard]] AdapterRegistry& adapters() override { return adapters_; }
   [[nodiscard]] SessionsImpl& sessions() override { return sessions_; }
   [[nodiscard]] Result<QueryResult> query(const QueryRequest& request,
                                           const CancelToken& cancel) const override;
@@ -115,6 +117,7 @@ class CollectionImpl final : public Collection,
   friend class SessionRun;
   friend class SessionsImpl;
   friend class UsersImpl;
+  friend class AdapterRegistry;
 
   struct LaneState {
     std::timed_mutex mutex;  ///< Held while segments are rebuilt; searches do not take it.
@@ -226,6 +229,7 @@ class CollectionImpl final : public Collection,
   std::map<std::string, storage::VectorNumber> vector_numbers_;
 
   UsersImpl users_{*this};
+  AdapterRegistry adapters_{*this};
   SessionsImpl sessions_{*this, shared_};
   SlotTable slots_;  // Ids of slots are read without a lock; the rest is guarded by state_mutex_.
   std::map<std::string, Field> fields_;  // The map itself is constant after construction.

@@ -52,7 +52,8 @@ Status CollectionImpl::validate(WriteOperation& operation) const {
   const bool frees_space = std::holds_alternative<DeletePoints>(operation) ||
                            std::holds_alternative<ClearPayload>(operation) ||
                            std::holds_alternative<DeletePayloadKeys>(operation) ||
-                           std::holds_alternative<DeletePayloadIndex>(operation);
+                           std::holds_alternative<DeletePayloadIndex>(operation) ||
+                           std::holds_alternative<DeleteAdapter>(operation);
   if (!frees_space && shared_.is_disk_full.load(std::memory_order_relaxed)) {
     return {Code::kDiskFull,
             "the data directory has less free disk space than storage.free_bytes_min; "
@@ -73,21 +74,24 @@ Result<WriteResult> CollectionImpl::write(WriteOperation operation, bool wait) {
 }
 
 void CollectionImpl::commit(std::vector<PendingWrite*>& group) {
-  if (auto* create = std::get_if<CreatePayloadIndex>(&group.front()->operation)) {
-    const std::uint64_t operation_id = next_operation_++;
-    const Status status = create_payload_index(*create);
-    group.front()->result = status.ok() ? Result<WriteResult>(WriteResult{operation_id, true})
-                                        : Result<WriteResult>(status);
+  WriteOperation& first = group.front()->operation;
+  if (!must_be_alone(first)) {
+    WriteGroup(*this, group).run();
     return;
   }
-  if (auto* remove = std::get_if<DeletePayloadIndex>(&group.front()->operation)) {
-    const std::uint64_t operation_id = next_operation_++;
-    const Status status = delete_payload_index(*remove);
-    group.front()->result = status.ok() ? Result<WriteResult>(WriteResult{operation_id, true})
-                                        : Result<WriteResult>(status);
-    return;
+  const std::uint64_t operation_id = next_operation_++;
+  Status status;
+  if (auto* create = std::get_if<CreatePayloadIndex>(&first)) {
+    status = create_payload_index(*create);
+  } else if (auto* remove = std::get_if<DeletePayloadIndex>(&first)) {
+    status = delete_payload_index(*remove);
+  } else if (auto* put = std::get_if<PutAdapter>(&first)) {
+    status = adapters_.commit(*put);
+  } else if (auto* dropped = std::get_if<DeleteAdapter>(&first)) {
+    status = adapters_.commit(*dropped);
   }
-  WriteGroup(*this, group).run();
+  group.front()->result = status.ok() ? Result<WriteResult>(WriteResult{operation_id, true})
+                                      : Result<WriteResult>(status);
 }
 
 Status CollectionImpl::create_payload_index(const CreatePayloadIndex& operation) {

@@ -33,12 +33,14 @@ bool must_begin_group(const WriteOperation& operation) {
   return selector != nullptr && std::holds_alternative<Filter>(*selector);
 }
 
+}  // namespace
+
 bool must_be_alone(const WriteOperation& operation) {
   return std::holds_alternative<CreatePayloadIndex>(operation) ||
-         std::holds_alternative<DeletePayloadIndex>(operation);
+         std::holds_alternative<DeletePayloadIndex>(operation) ||
+         std::holds_alternative<PutAdapter>(operation) ||
+         std::holds_alternative<DeleteAdapter>(operation);
 }
-
-}  // namespace
 
 std::vector<PendingWrite*> CommitQueue::take_group() {
   std::vector<PendingWrite*> group;

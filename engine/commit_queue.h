@@ -19,12 +19,15 @@ struct PendingWrite {
   bool is_done = false;  ///< Guarded by the queue: only then may the writer read the result.
 };
 
+/// Whether the operation changes the schema or an adapter, and so has a group of its own.
+[[nodiscard]] bool must_be_alone(const WriteOperation& operation);
+
 /// Group commit: writers that arrive while a group is being written share the next one. The first
 /// waiting writer becomes the leader of a group, carries the others' operations with its own and
 /// hands them their results.
 ///
 /// An operation that must see all earlier ones applied (it selects points by a filter) begins a
-/// group; one that changes the schema has a group of its own.
+/// group; one that changes the schema or an adapter has a group of its own.
 /// Thread rule: safe from any thread. `commit` runs on a writer's thread, one group at a time.
 class CommitQueue {
  public:

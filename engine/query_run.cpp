@@ -260,29 +260,6 @@ Status QueryRun::run_interests(FieldSearcher& searcher, const InterestsQuery& qu
   return {};
 }
 
-Status QueryRun::run_refine(FieldSearcher& searcher, const RefineQuery& query) {
-  retrieval::RefineRequest request;
-  if (const auto* interests = std::get_if<InterestsQuery>(&query.query)) {
-    TESSERA_ASSIGN_OR_RETURN(request.query, resolve_interests(*interests));
-  } else {
-    TESSERA_ASSIGN_OR_RETURN(request.query,
-                             resolve(std::get<VectorInput>(query.query), "query.refine.query"));
-  }
-  TESSERA_ASSIGN_OR_RETURN(request.history, resolve_history(query.history, "query.refine.history"));
-  request.rounds = query.rounds;
-  request.strategy = query.strategy;
-  TESSERA_ASSIGN_OR_RETURN(auto answer,
-                           retrieval::retrieve_refined(request, wanted_, excluded_, searcher));
-  for (const retrieval::RefineHit& hit : answer.hits) {
-    Found found{hit.hit, std::nullopt, hit.round};
-    if (hit.component) found.interest = std::pair(*hit.component, hit.rank);
-    found_.push_back(found);
-  }
-  result_.rounds = std::move(answer.rounds);
-  report_interests(answer.interests);
-  return {};
-}
-
 Status QueryRun::fetch(const FieldSearcher& searcher) {
   found_.erase(found_.begin(), found_.begin() + static_cast<std::ptrdiff_t>(
                                                     std::min(request_.offset, found_.size())));

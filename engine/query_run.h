@@ -51,7 +51,10 @@ class QueryRun {
 
   Status run_vector(FieldSearcher& searcher, const VectorInput& input);
   Status run_interests(FieldSearcher& searcher, const InterestsQuery& query);
+  // Rounds; see query_refine.cpp.
   Status run_refine(FieldSearcher& searcher, const RefineQuery& query);
+  Status resolve_refined(const RefineQuery& query, retrieval::RefineRequest& request);
+  Status resolve_refine_history(const RefineQuery& query, retrieval::RefineRequest& request);
   void report_interests(const std::vector<retrieval::InterestReport>& reports);
   Status fetch(const FieldSearcher& searcher);
   void name_dimensions();

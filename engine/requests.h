@@ -9,6 +9,7 @@
 
 #include "base/cancel.h"
 #include "base/point_id.h"
+#include "engine/adapters.h"
 #include "engine/collection_config.h"
 #include "engine/filter.h"
 #include "engine/payload.h"
@@ -59,9 +60,9 @@ struct CreatePayloadIndex {
 struct DeletePayloadIndex {
   PayloadPath path;
 };
-using WriteOperation =
-    std::variant<UpsertPoints, DeletePoints, SetPayload, OverwritePayload, DeletePayloadKeys,
-                 ClearPayload, CreatePayloadIndex, DeletePayloadIndex, WriteUsers>;
+using WriteOperation = std::variant<UpsertPoints, DeletePoints, SetPayload, OverwritePayload,
+                                    DeletePayloadKeys, ClearPayload, CreatePayloadIndex,
+                                    DeletePayloadIndex, WriteUsers, PutAdapter, DeleteAdapter>;
 
 struct WriteResult {
   std::uint64_t operation_id = 0;
@@ -155,10 +156,15 @@ struct InterestsQuery {
 
 /// query.refine.
 struct RefineQuery {
-  std::variant<VectorInput, InterestsQuery> query;
+  /// Nothing with an adapter only, which then makes the vector of round 1 too.
+  std::variant<VectorInput, InterestsQuery, std::monostate> query;
+  std::optional<UserId> user;  ///< Whose events are the history.
   std::vector<HistoryInput> history;
   std::uint32_t rounds = 5;
   retrieval::Strategy strategy = retrieval::Explore{};
+  std::optional<std::string> adapter;     ///< Name; instead of a strategy.
+  bool exclude_history = true;            ///< With an adapter, from the answer.
+  bool context_includes_history = false;  ///< As RefineRequest::context_includes_known.
 };
 
 /// No query: scroll order, score 0.

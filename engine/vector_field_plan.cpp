@@ -110,8 +110,8 @@ std::optional<BuildPlan> VectorField::plan_build(const OptimizersConfig& rules,
                               growing_rows >= rows_busy ||
                               view_->growing->row_count() >= kScannedShareMax * rows_busy ||
                               (growing_rows >= rows_min && now - growing_since_ >= timing.age_max);
-  const bool has_frozen = std::any_of(view_->frozen.begin(), view_->frozen.end(),
-                                      [&](const auto& segment) { return !is_claimed(*segment); });
+  bool has_frozen = false;
+  for (const auto& segment : view_->frozen) has_frozen = has_frozen || !is_claimed(*segment);
   // Many dead rows and few live ones also fill a segment; then there is nothing to index, but the
   // memory is to be had back.
   if (is_growing_due || (has_frozen && is_idle && view_->growing->row_count() > 0)) {

@@ -181,12 +181,13 @@ Result<WriteResult> WriteGroup::plan(PendingWrite& write) {
       });
     }
     Status operator()(WriteUsers& op) { return group.plan_users(op, operation_id); }
-    Status operator()(CreatePayloadIndex&) {
-      return {Code::kInternal, "a schema change reached a commit group"};
+    static Status misplaced() {
+      return {Code::kInternal, "a change of schema or adapters reached a commit group"};
     }
-    Status operator()(DeletePayloadIndex&) {
-      return {Code::kInternal, "a schema change reached a commit group"};
-    }
+    Status operator()(CreatePayloadIndex&) { return misplaced(); }
+    Status operator()(DeletePayloadIndex&) { return misplaced(); }
+    Status operator()(PutAdapter&) { return misplaced(); }
+    Status operator()(DeleteAdapter&) { return misplaced(); }
   };
   TESSERA_RETURN_IF_ERROR(std::visit(Planner{*this, operation_id}, write.operation));
   return WriteResult{operation_id, write.wait};

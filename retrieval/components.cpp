@@ -202,6 +202,17 @@ void add_items(const std::vector<const HistoryItem*>& items, InterestReport& rep
   report.item_count = known.cardinality();
 }
 
+std::vector<std::uint32_t> positions_of(const std::vector<const HistoryItem*>& items,
+                                        const std::vector<HistoryItem>& history) {
+  std::vector<std::uint32_t> positions;
+  positions.reserve(items.size());
+  for (const HistoryItem* item : items) {
+    positions.push_back(static_cast<std::uint32_t>(item - history.data()));
+  }
+  std::sort(positions.begin(), positions.end());
+  return positions;
+}
+
 std::vector<InterestReport> from_history(const InterestsRequest& request, Metric metric) {
   std::vector<InterestReport> components;
   for (InterestGroup& group : largest_groups(request, metric)) {
@@ -212,7 +223,10 @@ std::vector<InterestReport> from_history(const InterestsRequest& request, Metric
     report.cluster = group.cluster;
     report.weight = group.weight;
     report.medoid = medoid.slot;
-    if (group.is_own) add_items(items, report);
+    if (group.is_own) {
+      add_items(items, report);
+      report.positions = positions_of(items, request.history);
+    }
     switch (request.represent) {
       case Represent::kCentroid:
         // Opposite items cancel out: an actual item is a better query than no direction.

@@ -119,7 +119,9 @@ struct InterestReport {
   /// of equally near ones, at most kReportItemsMax.
   std::vector<Slot> items;
   std::size_t item_count = 0;  ///< All of them.
-  std::vector<float> vector;   ///< The vector that was searched with.
+  /// Places in the request's history of all its items, ascending.
+  std::vector<std::uint32_t> positions;
+  std::vector<float> vector;  ///< The vector that was searched with.
 };
 
 struct InterestsResult {

@@ -1,11 +1,9 @@
 #include "retrieval/refine.h"
 
-#include <algorithm>
-#include <limits>
-#include <numeric>
-
+#include "retrieval/adapted.h"
 #include "retrieval/components.h"
 #include "retrieval/mixture.h"
+#include "retrieval/rounds.h"
 #include "retrieval/strategies.h"
 
 namespace tessera::retrieval {
@@ -25,93 +23,37 @@ Mixture single(const std::vector<float>& vector, std::size_t limit, const SlotSe
   return mixture;
 }
 
-/// Many rounds over one mixture.
-class Rounds {
+/// The training-free strategies.
+class StrategyMover final : public Mover {
  public:
-  Rounds(Mixture mixture, const Strategy& strategy, Searcher& searcher)
-      : mixture_(std::move(mixture)),
-        strategy_(strategy),
-        searcher_(searcher),
-        contexts_(mixture_.interests.size()) {
+  StrategyMover(const Strategy& strategy, const Mixture& mixture, Searcher& searcher)
+      : strategy_(strategy), searcher_(searcher), contexts_(mixture.interests.size()) {
     for (std::size_t i = 0; i < contexts_.size(); ++i) {
-      contexts_[i].first = mixture_.interests[i].vector;
+      contexts_[i].first = mixture.interests[i].vector;
     }
   }
 
-  /// Every history item goes to the component nearest to it: one component re-reads its own part.
-  void share_history(const std::vector<HistoryItem>& history) {
-    const Metric metric = searcher_.metric();
-    for (const HistoryItem& item : history) {
-      const Wide vector = widen(item.vector);
-      std::size_t nearest = contexts_.size();
-      double least = std::numeric_limits<double>::infinity();
-      for (std::size_t i = 0; i < contexts_.size(); ++i) {
-        if (!mixture_.shares.is_active[i]) continue;
-        const Metric by = metric == Metric::kDot ? Metric::kCosine : metric;
-        const double apart = separation(by, vector, widen(contexts_[i].first));
-        if (nearest == contexts_.size() || apart < least) {
-          least = apart;
-          nearest = i;
-        }
+  /// `shares` are places in `history`, a list an interest.
+  void take_history(const std::vector<HistoryItem>& history,
+                    const std::vector<std::vector<std::uint32_t>>& shares) {
+    for (std::size_t i = 0; i < shares.size(); ++i) {
+      for (const std::uint32_t position : shares[i]) {
+        contexts_[i].history.push_back(widen(history[position].vector));
+        contexts_[i].weights.push_back(history[position].weight);
       }
-      contexts_[nearest].history.push_back(vector);
-      contexts_[nearest].weights.push_back(item.weight);
     }
   }
 
-  Result<RefineResult> run(std::size_t limit, std::uint32_t round_count) {
-    const std::size_t round_size = limit / round_count + (limit % round_count != 0);
-    RefineResult result;
-    for (std::uint32_t round = 1; round <= round_count && result.hits.size() < limit; ++round) {
-      const std::size_t wanted = std::min(round_size, limit - result.hits.size());
-      if (round > 1) TESSERA_RETURN_IF_ERROR(move_on());
-      const double shift = mean_shift();
-      TESSERA_ASSIGN_OR_RETURN(
-          const std::vector<InterestHit> hits,
-          retrieve_round(mixture_, round_quotas(wanted, limit - result.hits.size()), searcher_));
-      if (hits.empty()) break;
-      for (const InterestHit& hit : hits) {
-        result.hits.push_back({hit.hit, round, hit.component, hit.rank});
-      }
-      result.rounds.push_back({round, hits.size(), shift});
-      // A short round means that no more rows match.
-      if (hits.size() < wanted) break;
-      if (result.hits.size() < limit && round < round_count) TESSERA_RETURN_IF_ERROR(read(hits));
-    }
-    // The report names the vector of the first round; `shift` tells how far the others went.
+  Status move_on(std::vector<InterestReport>& interests) override {
     for (std::size_t i = 0; i < contexts_.size(); ++i) {
-      mixture_.interests[i].vector = contexts_[i].first;
-    }
-    result.interests = std::move(mixture_.interests);
-    return result;
-  }
-
- private:
-  /// This round's part of what is left of every quota, so that the rounds together keep them.
-  [[nodiscard]] std::vector<std::size_t> round_quotas(std::size_t wanted, std::size_t left) const {
-    std::vector<std::size_t> open;
-    std::size_t sum = 0;
-    for (const InterestReport& interest : mixture_.interests) {
-      // A component that took seats of another may be beyond its quota.
-      open.push_back(interest.quota - std::min(interest.quota, interest.returned));
-      sum += open.back();
-    }
-    if (sum == wanted && wanted == left) return open;
-    if (sum == 0) return largest_remainder(mixture_.shares.share, wanted);
-    return largest_remainder(std::vector<double>(open.begin(), open.end()), wanted);
-  }
-
-  /// The vectors of the next round.
-  Status move_on() {
-    for (std::size_t i = 0; i < contexts_.size(); ++i) {
-      TESSERA_ASSIGN_OR_RETURN(mixture_.interests[i].vector,
+      TESSERA_ASSIGN_OR_RETURN(interests[i].vector,
                                next_vector(strategy_, contexts_[i], searcher_.metric()));
     }
     return {};
   }
 
   /// Puts the vectors of a round's hits into the contexts of their components.
-  Status read(const std::vector<InterestHit>& hits) {
+  Status read(const std::vector<InterestHit>& hits) override {
     for (Context& context : contexts_) begin_round(strategy_, context);
     for (const InterestHit& hit : hits) {
       Context& context = contexts_[hit.component];
@@ -125,58 +67,88 @@ class Rounds {
     return {};
   }
 
-  /// Cosine between the vectors of this round and of the first, averaged by weight.
-  [[nodiscard]] double mean_shift() const {
-    double shift = 0;
-    for (std::size_t i = 0; i < contexts_.size(); ++i) {
-      const InterestReport& interest = mixture_.interests[i];
-      if (interest.vector == contexts_[i].first) {
-        shift += interest.weight;
-      } else {
-        shift += interest.weight * cosine(widen(interest.vector), widen(contexts_[i].first));
-      }
-    }
-    return shift;
-  }
-
-  Mixture mixture_;
+ private:
   const Strategy& strategy_;
   Searcher& searcher_;
   std::vector<Context> contexts_;  ///< One per interest.
 };
 
+Status check_request(const RefineRequest& request, const Searcher& searcher) {
+  if (request.rounds == 0) {
+    return {Code::kInvalidArgument, "query.refine.rounds: must be 1 or larger"};
+  }
+  if (request.adapter != nullptr) {
+    TESSERA_RETURN_IF_ERROR(check_adapter(*request.adapter, searcher));
+  } else {
+    TESSERA_RETURN_IF_ERROR(check_strategy(request.strategy));
+  }
+  TESSERA_RETURN_IF_ERROR(check_history(request.history, searcher.dim(), "query.refine.history"));
+  const auto* interests = std::get_if<InterestsRequest>(&request.query);
+  if (interests != nullptr) {
+    if (!interests->diversity) return {};
+    return {Code::kInvalidArgument,
+            "query.refine.query.interests.diversity: cannot be used in rounds"};
+  }
+  const auto& vector = std::get<std::vector<float>>(request.query);
+  if (request.adapter != nullptr && request.history.empty()) {
+    return {Code::kInvalidArgument,
+            "query.refine.history: an adapter needs at least one item to encode"};
+  }
+  if (request.adapter != nullptr && vector.empty()) return {};
+  return check_vector(vector, searcher.dim(), "query.refine.query");
+}
+
+Result<RefineResult> run_strategy(const RefineRequest& request, Mixture mixture, std::size_t limit,
+                                  Searcher& searcher) {
+  const auto* interests = std::get_if<InterestsRequest>(&request.query);
+  const bool has_own = request.history.empty() && interests != nullptr;
+  const auto& history = has_own ? interests->history : request.history;
+  StrategyMover mover(request.strategy, mixture, searcher);
+  mover.take_history(history, shared_history(history, mixture, searcher.metric()));
+  return run_rounds(std::move(mixture), {limit, request.rounds, false}, mover, searcher);
+}
+
+Result<RefineResult> run_adapter(const RefineRequest& request, Mixture mixture, std::size_t limit,
+                                 Searcher& searcher) {
+  const auto* interests = std::get_if<InterestsRequest>(&request.query);
+  if (interests != nullptr && request.adapter->has_item_bias()) {
+    // A mean of items has a mean of their biases there.
+    for (InterestReport& interest : mixture.interests) interest.vector.back() = 1;
+  }
+  if (interests != nullptr && request.history.empty()) {
+    AdaptedRequest adapted{request, interests->history, {}, true};
+    for (const InterestReport& interest : mixture.interests) {
+      adapted.histories.push_back(interest.positions);
+    }
+    return retrieve_adapted(adapted, std::move(mixture), limit, searcher);
+  }
+  const bool has_first =
+      interests != nullptr || !std::get<std::vector<float>>(request.query).empty();
+  AdaptedRequest adapted{request, request.history,
+                         shared_history(request.history, mixture, searcher.metric()), has_first};
+  return retrieve_adapted(adapted, std::move(mixture), limit, searcher);
+}
+
 }  // namespace
 
 Result<RefineResult> retrieve_refined(const RefineRequest& request, std::size_t limit,
                                       const SlotSet& excluded, Searcher& searcher) {
-  if (request.rounds == 0) {
-    return Status(Code::kInvalidArgument, "query.refine.rounds: must be 1 or larger");
-  }
-  TESSERA_RETURN_IF_ERROR(check_strategy(request.strategy));
-  TESSERA_RETURN_IF_ERROR(check_history(request.history, searcher.dim(), "query.refine.history"));
+  TESSERA_RETURN_IF_ERROR(check_request(request, searcher));
   const auto* interests = std::get_if<InterestsRequest>(&request.query);
   Mixture mixture;
   if (interests != nullptr) {
-    if (interests->diversity) {
-      return Status(Code::kInvalidArgument,
-                    "query.refine.query.interests.diversity: cannot be used in rounds");
-    }
     TESSERA_ASSIGN_OR_RETURN(mixture, make_mixture(*interests, limit, excluded, searcher));
   } else {
-    const auto& vector = std::get<std::vector<float>>(request.query);
-    TESSERA_RETURN_IF_ERROR(check_vector(vector, searcher.dim(), "query.refine.query"));
-    mixture = single(vector, limit, excluded);
+    mixture = single(std::get<std::vector<float>>(request.query), limit, excluded);
   }
-  Rounds rounds(std::move(mixture), request.strategy, searcher);
-  const bool has_own = request.history.empty() && interests != nullptr;
-  rounds.share_history(has_own ? interests->history : request.history);
-  TESSERA_ASSIGN_OR_RETURN(RefineResult result, rounds.run(limit, request.rounds));
-  if (interests == nullptr) {
-    result.interests.clear();
-    for (RefineHit& hit : result.hits) {
-      hit.component.reset();
-      hit.rank = 0;
-    }
+  auto result = request.adapter != nullptr
+                    ? run_adapter(request, std::move(mixture), limit, searcher)
+                    : run_strategy(request, std::move(mixture), limit, searcher);
+  if (result.has_error() || interests != nullptr) return result;
+  result->interests.clear();
+  for (RefineHit& hit : result->hits) {
+    hit.component.reset();
+    hit.rank = 0;
   }
   return result;
 }

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <variant>
 #include <vector>
 
+#include "adapter/adapter.h"
 #include "retrieval/interests.h"
 
 namespace tessera::retrieval {
@@ -33,11 +35,22 @@ struct Attention {
 using Strategy = std::variant<Explore, Rocchio, Attention>;
 
 struct RefineRequest {
-  /// Round 1: a vector, or a multi-interest request whose components are each refined.
+  /// Round 1: a vector, or a multi-interest request whose components are each refined. With an
+  /// adapter the vector may be empty: then round 1 has the adapter's own.
   std::variant<std::vector<float>, InterestsRequest> query;
-  std::vector<HistoryItem> history;  ///< What attention re-reads; may be empty.
-  std::uint32_t rounds = 5;          ///< >= 1.
+  /// What attention re-reads and adapters encode, newest last. Empty beside interests: every
+  /// interest has its own items. An interest without any keeps its vector under an adapter.
+  std::vector<HistoryItem> history;
+  std::uint32_t rounds = 5;  ///< >= 1.
   Strategy strategy = Explore{};
+
+  /// Instead of a strategy: trained weights make the vectors. Cosine or Dot; fits the collection.
+  std::shared_ptr<const adapter::Adapter> adapter;
+  /// Slots that no answer shows; with an adapter only.
+  SlotSet known;
+  /// An adapter's rounds read what they retrieve without regard to `known`, as in the paper's
+  /// evaluation; a second pass with the same vectors makes the answer.
+  bool context_includes_known = false;
 };
 
 struct RefineHit {

@@ -11,59 +11,135 @@ LIMIT = 100
 ROUNDS = 5
 RECENT = 5
 
+# One configuration for all data: what to use where nobody can choose on a validation split.
+DEFAULT_SETTINGS = {"max_components": 10, "blend": 0.25, "blend_with": "history"}
+DEFAULT_SMOOTHING = {"neighbors": 10, "lambda": 0.4}
+
+BLENDS = (0.1, 0.25, 0.5, 0.75)
+
 
 @dataclass(frozen=True)
 class Method:
-    """`family` groups methods that differ in their settings only ("baseline" ones are no such)."""
+    """`family` groups methods that differ in their settings only; a family's settings can be chosen
+    on validation. Those of "single vector" and "default" have nothing to choose."""
     name: str
     family: str
     source: str  # "user", "mean", "recent" (one vector each) or "interests"
     interests: dict[str, Any] = field(default_factory=dict)
     strategy: dict[str, Any] | None = None  # Of query.refine.
+    curve: str | None = None  # Name of the curve over the blend that it is a point of.
+
+    @property
+    def has_choice(self) -> bool:
+        return self.family not in ("single vector", "default")
+
+    @property
+    def is_smoothed(self) -> bool:
+        return "smoothing" in self.interests
+
+    def as_json(self) -> dict[str, Any]:
+        shown = {"name": self.name, "family": self.family, "source": self.source}
+        if self.interests:
+            shown["interests"] = self.interests
+        if self.strategy is not None:
+            shown["strategy"] = self.strategy
+        return shown
+
+
+def single_vectors() -> list[Method]:
+    return [Method("user", "single vector", "user"), Method("mean", "single vector", "mean"),
+            Method(f"last {RECENT}", "single vector", "recent")]
+
+
+def defaults() -> list[Method]:
+    return [_interests("default", "default", DEFAULT_SETTINGS),
+            _interests("default, smoothed", "default",
+                       DEFAULT_SETTINGS | {"smoothing": DEFAULT_SMOOTHING})]
 
 
 def all_methods() -> list[Method]:
-    baselines = [Method("user", "baseline", "user"), Method("mean", "baseline", "mean"),
-                 Method(f"last {RECENT}", "baseline", "recent")]
-    interests = []
-    for components in (5, 10):
-        interests.append(_interests(components))
-        for blend_with in ("vector", "history"):
-            interests += [_interests(components, blend, blend_with) for blend in (0.25, 0.5)]
-    strategies = {
-        "explore .2": {"explore": {"beta": 0.2}},
-        "explore .5": {"explore": {"beta": 0.5}},
-        "attention": {"attention": {"gamma": 0.3, "temperature": 0.1}},
-        "rocchio": {"rocchio": {"alpha": 0.7, "beta": 0.3, "feedback": 3}},
-    }
-    refined = [Method(f"{base.name} + {name}", f"refined {base.name}", base.source,
-                      strategy=strategy)
-               for base in baselines for name, strategy in strategies.items()]
-    best = _interests(10, 0.25, "vector")
-    refined.append(Method(f"{best.name} + explore .2", "refined interests", "interests",
-                          best.interests, strategies["explore .2"]))
-    return baselines + interests + refined
+    return single_vectors() + defaults() + _mixtures() + _variants() + _smoothings()
 
 
-def _interests(components: int, blend: float = 0, blend_with: str = "vector") -> Method:
-    name = f"interests {components}"
-    settings: dict[str, Any] = {"max_components": components}
-    if blend:
-        name += f" b {blend:.2g} {blend_with}".replace("0.", ".")
-        settings |= {"blend": blend, "blend_with": blend_with}
-    return Method(name, "interests", "interests", settings)
+def _mixtures() -> list[Method]:
+    methods = []
+    for components in (5, 10, 20):
+        settings: dict[str, Any] = {"max_components": components}
+        curves = [f"interests {components}, b {blend_with}" for blend_with in ("vector", "history")]
+        methods.append(_interests(f"interests {components}", "interests", settings))
+        for curve, blend_with in zip(curves, ("vector", "history"), strict=True):
+            for blend in BLENDS:
+                name = f"interests {components} b {_short(blend)} {blend_with}"
+                methods.append(_interests(name, "interests", settings | {
+                    "blend": blend, "blend_with": blend_with}, curve if components == 10 else None))
+    return methods
 
 
-def search_body(method: Method, person: Person, item_vectors: np.ndarray,
-                exact: bool) -> dict[str, Any]:
+def _variants() -> list[Method]:
+    """Other parts of the method exchanged, each in the default configuration."""
+    ward = {"clustering": "ward", "represent": "medoid"}
+    return [_interests(name, "variants", DEFAULT_SETTINGS | change) for name, change in (
+        ("default, score order", {"merge": "score"}),
+        ("default, equal quotas", {"allocation": "equal"}),
+        ("default, quotas >= 5", {"min_quota": 5}),
+        ("default, medoids", {"represent": "medoid"}),
+        ("default, ward", {"clustering": "ward"}),
+        ("ward medoids", ward | {"blend": 0}),
+        ("default, mmr .7", {"diversity": {"mmr": {"lambda": 0.7}}}),
+    )]
+
+
+def _smoothings() -> list[Method]:
+    methods = []
+    for neighbors in (10, 50):
+        for share in (0.2, 0.4, 0.6, 0.8):
+            name = f"smoothing {neighbors} l {_short(share)}"
+            methods.append(_interests(name, "smoothing", DEFAULT_SETTINGS | {
+                "smoothing": {"neighbors": neighbors, "lambda": share}}))
+    return methods
+
+
+def refinements(bases: list[Method]) -> list[Method]:
+    """Every strategy over every base, the single round among them: it may be the best choice."""
+    strategies: dict[str, dict[str, Any]] = {}
+    for beta in (0.1, 0.2, 0.35, 0.5, 0.7):
+        strategies[f"explore {_short(beta)}"] = {"explore": {"beta": beta}}
+    for beta in (0.15, 0.3):
+        for feedback in (3, 10):
+            strategies[f"rocchio {_short(beta)} of {feedback}"] = {
+                "rocchio": {"alpha": 1 - beta, "beta": beta, "feedback": feedback}}
+    for gamma in (0.05, 0.15, 0.3, 0.6):
+        for temperature in (0.1, 0.3):
+            strategies[f"attention {_short(gamma)} t {_short(temperature)}"] = {
+                "attention": {"gamma": gamma, "temperature": temperature}}
+    methods = []
+    for base in bases:
+        family = f"rounds over {base.name}"
+        methods.append(Method(f"{base.name}, one round", family, base.source, base.interests))
+        methods += [Method(f"{base.name} + {name}", family, base.source, base.interests, strategy)
+                    for name, strategy in strategies.items()]
+    return methods
+
+
+def _interests(name: str, family: str, settings: dict[str, Any],
+               curve: str | None = None) -> Method:
+    return Method(name, family, "interests", settings, curve=curve)
+
+
+def _short(number: float) -> str:
+    return f"{number:g}".removeprefix("0") or "0"
+
+
+def search_body(method: Method, person: Person, item_vectors: np.ndarray, exact: bool,
+                limit: int = LIMIT) -> dict[str, Any]:
     """One search of /points/query. No answer may hold an item of the history: interests leave it
-    out by themselves, other queries by a filter (so that the answer still has LIMIT items)."""
+    out by themselves, other queries by a filter (so that the answer still has `limit` items)."""
     history = person.history.tolist()
-    query = _query(method, person, item_vectors)
+    query = query_of(method, person, item_vectors)
     if method.strategy is not None:
         query = {"refine": {"query": query, "history": history, "rounds": ROUNDS,
                             "strategy": method.strategy}}
-    body: dict[str, Any] = {"query": query, "limit": LIMIT}
+    body: dict[str, Any] = {"query": query, "limit": limit}
     if method.source != "interests":
         body["filter"] = {"must_not": [{"has_id": history}]}
     if exact:
@@ -71,12 +147,16 @@ def search_body(method: Method, person: Person, item_vectors: np.ndarray,
     return body
 
 
-def _query(method: Method, person: Person, item_vectors: np.ndarray) -> Any:
+def query_of(method: Method, person: Person, item_vectors: np.ndarray) -> Any:
+    """What is asked in the first round. Smoothing names the stored user, who must not be one of
+    their own neighbours."""
     if method.source == "user":
         return person.vector.tolist()
     if method.source == "mean":
         return normalised(item_vectors[person.history].mean(axis=0)).tolist()
     if method.source == "recent":
         return normalised(item_vectors[person.history[-RECENT:]].mean(axis=0)).tolist()
+    if method.is_smoothed:
+        return {"interests": method.interests | {"user": person.user}}
     return {"interests": method.interests | {"history": person.history.tolist(),
                                              "vector": person.vector.tolist()}}

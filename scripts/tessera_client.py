@@ -33,11 +33,15 @@ class Client:
         self._headers = {"api-key": api_key} if api_key else {}
 
     def raw(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
-        """Status and body, whatever they are. A connection that the daemon closed between two
-        requests is opened again once."""
-        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        """Status and body, whatever they are. Bytes are sent as they are, anything else as JSON. A
+        connection that the daemon closed between two requests is opened again once."""
         headers = dict(self._headers)
-        if data is not None:
+        data = None
+        if isinstance(body, (bytes, bytearray, memoryview)):
+            data = bytes(body)
+            headers["Content-Type"] = "application/octet-stream"
+        elif body is not None:
+            data = json.dumps(body, separators=(",", ":")).encode()
             headers["Content-Type"] = "application/json"
         for attempt in (1, 2):
             reused = self._connection.sock is not None

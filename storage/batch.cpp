@@ -58,6 +58,17 @@ void Batch::delete_events(CollectionNumber collection, std::uint32_t slot,
                    encoding::event_key(collection, slot, begin));
 }
 
+void Batch::put_adapter(CollectionNumber collection, std::string_view name,
+                        const AdapterRecord& record) {
+  operations_->add(Family::kAdapters, BatchOperations::Kind::kPut,
+                   encoding::adapter_key(collection, name), encoding::adapter_value(record));
+}
+
+void Batch::delete_adapter(CollectionNumber collection, std::string_view name) {
+  operations_->add(Family::kAdapters, BatchOperations::Kind::kDelete,
+                   encoding::adapter_key(collection, name));
+}
+
 void Batch::put_session_record(CollectionNumber collection, const SessionKey& key,
                                std::string_view value) {
   operations_->add(Family::kSessions, BatchOperations::Kind::kPut,

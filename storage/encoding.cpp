@@ -218,6 +218,36 @@ std::optional<std::uint64_t> decode_row_value(std::string_view value) {
   return get_fixed<std::uint64_t>(body->data());
 }
 
+std::string adapter_key(CollectionNumber collection, std::string_view name) {
+  std::string key = collection_prefix(collection);
+  key += name;
+  return key;
+}
+
+std::optional<std::string_view> decode_adapter_key(std::string_view key) {
+  if (key.size() <= kCollectionPrefixBytes) return std::nullopt;
+  return key.substr(kCollectionPrefixBytes);
+}
+
+std::string adapter_value(const AdapterRecord& record) {
+  std::string value(1, kValueFormat);
+  value.reserve(1 + 2 * sizeof(std::uint64_t) + record.file.size());
+  put_fixed(value, record.version);
+  put_fixed(value, static_cast<std::uint64_t>(record.created_at_us));
+  value += record.file;
+  return value;
+}
+
+std::optional<AdapterRecord> decode_adapter_value(std::string_view value) {
+  const std::optional<std::string_view> body = body_of(value);
+  constexpr std::size_t kHeadBytes = 2 * sizeof(std::uint64_t);
+  if (!body || body->size() < kHeadBytes) return std::nullopt;
+  return AdapterRecord{
+      get_fixed<std::uint64_t>(body->data()),
+      static_cast<std::int64_t>(get_fixed<std::uint64_t>(body->data() + sizeof(std::uint64_t))),
+      body->substr(kHeadBytes)};
+}
+
 std::string vector_value(std::uint64_t version, std::span<const float> values, ValueType type) {
   std::string value(1, static_cast<char>(kValueFormat + static_cast<char>(type)));
   const std::size_t bytes = values.size() * value_bytes(type);

@@ -50,6 +50,10 @@ struct EventKey {
 };
 [[nodiscard]] std::optional<EventKey> decode_event_key(std::string_view key);
 
+[[nodiscard]] std::string adapter_key(CollectionNumber collection, std::string_view name);
+/// The name, which is not empty.
+[[nodiscard]] std::optional<std::string_view> decode_adapter_key(std::string_view key);
+
 [[nodiscard]] std::optional<SessionKey> decode_session_key(std::string_view key);
 
 [[nodiscard]] std::string point_value(const PointRecord& record);
@@ -61,6 +65,10 @@ struct EventKey {
 
 [[nodiscard]] std::string row_value(std::uint64_t version);
 [[nodiscard]] std::optional<std::uint64_t> decode_row_value(std::string_view value);
+
+[[nodiscard]] std::string adapter_value(const AdapterRecord& record);
+/// The file points into the value.
+[[nodiscard]] std::optional<AdapterRecord> decode_adapter_value(std::string_view value);
 
 /// `values` are storable as `type`; float16 rounds them.
 [[nodiscard]] std::string vector_value(std::uint64_t version, std::span<const float> values,

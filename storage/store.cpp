@@ -290,6 +290,20 @@ class RocksStore final : public Store {
     });
   }
 
+  Status visit_adapters(CollectionNumber collection, const AdapterVisitor& visitor) const override {
+    return guarded_call("store.visit_adapters", [&]() -> Status {
+      if (handle(Family::kAdapters) == nullptr) return {};
+      const std::string prefix = encoding::collection_prefix(collection);
+      return scan({Family::kAdapters, prefix, encoding::prefix_end(prefix)},
+                  [&](std::string_view key, std::string_view value) -> Result<bool> {
+                    const auto name = encoding::decode_adapter_key(key);
+                    const auto record = encoding::decode_adapter_value(value);
+                    if (!name || !record) return damaged("adapter", key);
+                    return visitor(*name, *record);
+                  });
+    });
+  }
+
   Status visit_session_records(CollectionNumber collection, const std::optional<SessionId>& session,
                                const SessionRecordVisitor& visitor) const override {
     return guarded_call("store.visit_session_records", [&]() -> Status {

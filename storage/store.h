@@ -32,6 +32,13 @@ struct EventPlace {
   std::optional<EventPosition> end;
 };
 
+/// A trained adapter as it was uploaded.
+struct AdapterRecord {
+  std::uint64_t version = 0;  ///< Counts the uploads of its name.
+  std::int64_t created_at_us = 0;
+  std::string_view file;
+};
+
 /// What a visitor of session records wants next.
 enum class SessionWalk : std::uint8_t { kOn, kNextSession, kStop };
 
@@ -63,6 +70,9 @@ class Batch {
                   const std::optional<EventPosition>& begin, std::span<const Event> events);
   void delete_events(CollectionNumber collection, std::uint32_t slot,
                      const std::optional<EventPosition>& begin);
+  /// `name` is not empty.
+  void put_adapter(CollectionNumber collection, std::string_view name, const AdapterRecord& record);
+  void delete_adapter(CollectionNumber collection, std::string_view name);
   /// One record of a session; storage/session_store.h puts them together.
   void put_session_record(CollectionNumber collection, const SessionKey& key,
                           std::string_view value);
@@ -157,6 +167,11 @@ class Store {
   using EventVisitor = std::function<bool(std::uint32_t slot, EventBlock&& block)>;
   virtual Status visit_events(CollectionNumber collection, std::optional<std::uint32_t> slot,
                               const EventVisitor& visitor) const = 0;
+
+  /// Adapters in the order of their names. The file is the visitor's for the time of the call.
+  using AdapterVisitor = std::function<bool(std::string_view name, const AdapterRecord& record)>;
+  virtual Status visit_adapters(CollectionNumber collection,
+                                const AdapterVisitor& visitor) const = 0;
 
   /// Records of one session or of all of a collection, by session, in the order of their keys.
   using SessionRecordVisitor =

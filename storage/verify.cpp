@@ -106,6 +106,8 @@ class Verifier {
     TESSERA_RETURN_IF_ERROR(cancel_.check());
     check_events(collection, points);
     TESSERA_RETURN_IF_ERROR(cancel_.check());
+    check_adapters(collection);
+    TESSERA_RETURN_IF_ERROR(cancel_.check());
     check_sessions(collection);
     TESSERA_RETURN_IF_ERROR(cancel_.check());
 
@@ -179,6 +181,18 @@ class Verifier {
           return go_on(++block_count);
         });
     report_failure(Parts{collection, {}, {}}.to_string() + ", events", status);
+  }
+
+  /// What the weights are is not known here; the store's checksums cover them.
+  void check_adapters(CollectionNumber collection) {
+    const Status status =
+        store_.visit_adapters(collection, [&](std::string_view name, const AdapterRecord& record) {
+          if (record.version == 0) {
+            error({collection, {}, {}}, "adapter " + std::string(name) + " has no version");
+          }
+          return go_on(++report_.adapter_count);
+        });
+    report_failure(Parts{collection, {}, {}}.to_string() + ", adapters", status);
   }
 
   void check_sessions(CollectionNumber collection) {

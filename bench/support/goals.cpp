@@ -30,6 +30,9 @@ constexpr Goal kGoals[] = {
     {"http", "clustered", "restart.start_s", kMaximum, 1},
     {"http", "", "ratio.interests_p50", kMaximum, 3},
 
+    {"adapters", "", "ratio.history_9", kMaximum, 4},
+    {"adapters", "", "ratio.history_50", kMaximum, 4},
+
     // The best of two database servers with vector indexes, 8 connections, and their loading.
     {"http", "clustered", "query.recall_95_connections_8_per_s", kMinimum, 11'458, true},
     {"http", "clustered", "query.recall_99_connections_8_per_s", kMinimum, 3'791, true},

@@ -65,6 +65,43 @@ class FakeUsers final : public engine::Users {
   mutable std::vector<engine::ScrollUsersRequest> scrolls;
 };
 
+/// Adapters that are not looked at.
+class FakeAdapters final : public engine::Adapters {
+ public:
+  Result<engine::AdapterInfo> put(const std::string& name, std::string_view file) override {
+    if (!failure.ok()) return failure;
+    files.emplace_back(name, file);
+    return info_of(name);
+  }
+  Result<engine::WriteResult> remove(const std::string& name) override {
+    if (!failure.ok()) return failure;
+    removals.push_back(name);
+    return engine::WriteResult{.operation_id = removals.size(), .completed = true};
+  }
+  Result<engine::AdapterInfo> get(const std::string& name) const override {
+    if (!failure.ok()) return failure;
+    return info_of(name);
+  }
+  Result<std::vector<engine::AdapterInfo>> list() const override {
+    if (!failure.ok()) return failure;
+    std::vector<engine::AdapterInfo> infos;
+    for (const auto& [name, file] : files) infos.push_back(info_of(name));
+    return infos;
+  }
+
+  Status failure;
+  engine::AdapterInfo info;  ///< Of each, but for the name.
+  std::vector<std::pair<std::string, std::string>> files;
+  std::vector<std::string> removals;
+
+ private:
+  [[nodiscard]] engine::AdapterInfo info_of(const std::string& name) const {
+    engine::AdapterInfo named = info;
+    named.name = name;
+    return named;
+  }
+};
+
 /// Sessions that remember what they were asked and answer what the test put into them.
 class FakeSessions final : public engine::Sessions {
  public:
@@ -166,6 +203,7 @@ class FakeCollection final : public engine::Collection {
     return std::uint64_t{records.size()};
   }
   engine::Users& users() override { return stored_users; }
+  engine::Adapters& adapters() override { return stored_adapters; }
   engine::Sessions& sessions() override { return stored_sessions; }
   Result<engine::QueryResult> query(const engine::QueryRequest& request,
                                     const CancelToken& cancel) const override {
@@ -229,6 +267,7 @@ class FakeCollection final : public engine::Collection {
   std::vector<engine::ReindexRequest> reindexes;
 
   FakeUsers stored_users;
+  FakeAdapters stored_adapters;
   FakeSessions stored_sessions;
 
  private:

@@ -42,39 +42,94 @@ def write_recommendation_set(folder):
 
 
 class Evaluation(DaemonTest):
-    def run_script(self, name, *arguments):
+    def run_script(self, name, *arguments, status=0):
         """The JSON that the script writes."""
         report = pathlib.Path(self.folder) / "report.json"
         report.unlink(missing_ok=True)
         done = subprocess.run(
             ["/usr/bin/python3", ROOT / "scripts" / name, *map(str, arguments), "--json", report],
             capture_output=True, text=True, timeout=250, check=False)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
         return json.loads(report.read_text(encoding="utf-8"))
 
-    def test_recommendations_score_as_in_numpy(self):
-        folder = pathlib.Path(self.folder) / "set"
+    def write_set(self, name="set"):
+        folder = pathlib.Path(self.folder) / name
         folder.mkdir()
         write_recommendation_set(folder)
-        common = (folder, "--users", 60, "--clusters", 16)
-        found = self.run_script("evaluate_recs.py", *common, "--url", self.daemon.url)
-        wanted = self.run_script("evaluate_recs.py", *common, "--oracle")
-        self.assertEqual((found["clusters"], found["test"]["people"]), (16, 60))
-        oracle = {row["name"]: row for row in wanted["test"]["methods"]}
-        for row in found["test"]["methods"]:
-            # Clusters are trained apart, so interests are alike but not equal.
-            tolerance = 0.1 if "interests" in row["name"] else 0.004
-            for measure in ("recall@10", "recall@50", "recall@100", "diversity@20", "coverage"):
-                self.assertAlmostEqual(row[measure], oracle[row["name"]][measure], delta=tolerance,
-                                       msg=f"seed {SEED}: {row['name']}, {measure}")
+        return folder
 
-        chosen = self.run_script("evaluate_recs.py", *common, "--url", self.daemon.url, "--choose",
-                                 "--methods", "user", "interests 5*")
-        valid = {row["name"]: row["recall@50"] for row in chosen["valid"]["methods"]
-                 if row["family"] == "interests"}
-        self.assertEqual(valid[chosen["chosen"][0]], max(valid.values()))
-        self.assertEqual([row["name"] for row in chosen["test"]["methods"]],
-                         ["user", chosen["chosen"][0]])
+    def test_recommendations_score_as_in_numpy(self):
+        common = (self.write_set(), "--users", 60, "--clusters", 16, "--resamples", 100,
+                  "--methods", "default*", "interests 5*", "ward*", "smoothing 10*")
+        report, = self.run_script("evaluate_recs.py", *common, "--url", self.daemon.url)["test"]
+        wanted, = self.run_script("evaluate_recs.py", *common, "--oracle")["test"]
+        self.assertEqual((report["clusters"], report["people"]), (16, 60))
+        found = {row["name"]: row for row in report["methods"]}
+        for row in wanted["methods"]:
+            # Clusters are trained apart, so interests are alike but not equal.
+            tolerance = 0.004 if row["family"] == "single vector" else 0.15
+            for measure in ("recall@50", "recall@100", "ndcg@50", "hit@50", "diversity@20",
+                            "categories@20"):
+                self.assertAlmostEqual(
+                    found[row["name"]]["measures"][measure]["value"],
+                    row["measures"][measure]["value"], delta=tolerance,
+                    msg=f"seed {SEED}: {row['name']}, {measure}")
+        self.assertIn("ward medoids", found)
+
+    def test_the_daemon_agrees_with_numpy_hit_by_hit(self):
+        report = self.run_script(
+            "evaluate_recs.py", self.write_set(), "--check-oracle", "--users", 25, "--clusters", 16,
+            "--url", self.daemon.url, "--methods", "user", "default*", "interests 5*",
+            "smoothing 10*")
+        for row in report["checks"][0]["methods"]:
+            self.assertTrue(row["passed"], f"seed {SEED}: {row}")
+            self.assertEqual(row["answers"], 25)
+            self.assertEqual(row["same_set"], 25)
+            if "smooth" not in row["name"]:  # Its weights are often equal but for rounding.
+                self.assertEqual(row["same_list"], 25)
+            self.assertGreaterEqual(row["overlap"], 0.97)
+        self.assertIn("default, ward", report["checks"][0]["skipped"])
+
+    def test_settings_are_chosen_on_validation(self):
+        folders = (self.write_set("one"), self.write_set("two"))
+        common = (*folders, "--users", 40, "--clusters", 16, "--resamples", 100, "--seeds", 1, 2,
+                  "--url", self.daemon.url, "--methods", "interests 5*")
+        for how in ("each", "common"):
+            report = self.run_script("evaluate_recs.py", *common, "--choose", how)
+            for valid, test in zip(report["valid"], report["test"], strict=True):
+                values = {row["name"]: row["measures"]["recall@50"]["value"]
+                          for row in valid["methods"] if row["family"] == "interests"}
+                chosen = report["chosen"][valid["set"]]["interests"]["name"]
+                # The sets are equal, so the common choice is that of each.
+                self.assertEqual(values[chosen], max(values.values()))
+                self.assertEqual([row["name"] for row in test["methods"]],
+                                 ["user", "mean", "last 5", chosen])
+
+    def test_rounds_are_compared_with_the_single_round(self):
+        report = self.run_script(
+            "evaluate_recs.py", self.write_set(), "--rounds", "--users", 30, "--clusters", 16,
+            "--resamples", 100, "--methods", "mean", "--url", self.daemon.url)
+        part, = report["test"]
+        (name, rows), = part["rounds"].items()
+        valid = {row["name"]: row["measures"]["recall@100"]["value"]
+                 for row in report["valid"][0]["methods"] if row["family"] == "rounds over mean"}
+        self.assertEqual(valid[name], max(valid.values()))
+        self.assertEqual(rows["against"], "mean, one round")
+        by_name = {row["name"]: row for row in part["methods"]}
+        self.assertAlmostEqual(rows["round 5"]["recall"]["mean"]["value"],
+                               by_name[name]["measures"]["recall@100"]["value"])
+
+    def test_another_split_makes_vectors_of_its_own(self):
+        folder = self.write_set()
+        plots = pathlib.Path(self.folder) / "plots"
+        for split in ("ratio", "leave-last-out"):
+            part, = self.run_script(
+                "evaluate_recs.py", folder, "--split", split, "--users", 30, "--clusters", 16,
+                "--resamples", 100, "--methods", "default", "interests 10*", "--plots", plots,
+                "--url", self.daemon.url)["test"]
+            self.assertEqual(part["people"], 30)
+            self.assertIn(f"recs-set-{split}-42-test", part["collection"])
+            self.assertTrue((plots / "set.svg").exists())
 
     def test_text_retrieval_scores_as_in_numpy(self):
         folder = pathlib.Path(self.folder) / "beir"

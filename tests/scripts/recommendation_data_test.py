@@ -1,5 +1,5 @@
-"""Loading, choosing people and the measures of scripts/recommendation_data.py, on made-up sets;
-the numpy oracle against searches that can be checked by hand."""
+"""Loading, dividing and choosing people by scripts/recommendation_data.py, vectors made by
+scripts/recommendation_vectors.py, on made-up sets."""
 
 import gzip
 import os
@@ -8,7 +8,7 @@ import unittest
 
 import numpy as np
 import recommendation_data as recs
-from recommendation_oracle import Oracle, largest_remainder
+from recommendation_vectors import SparseRows, svd_vectors
 
 
 def write_set(folder, train, valid, test, items, users):
@@ -58,57 +58,83 @@ class Sets(unittest.TestCase):
         with self.assertRaisesRegex(recs.DataError, "item_vectors.npy"):
             recs.load_set(self.folder)
 
-    def test_recall_diversity_and_coverage(self):
+    def test_without_vectors_they_are_made_from_the_train_part(self):
+        for kind in ("item", "user"):
+            os.remove(os.path.join(self.folder, f"{kind}_vectors.npy"))
         data = recs.load_set(self.folder)
-        people = [recs.Person(0, np.array([4]), np.array([1.0, 0]), frozenset({0, 1}))]
-        scores = recs.judge(data, people, [[0, 1]])
-        self.assertEqual(scores.recall[10], 1)
-        self.assertAlmostEqual(scores.diversity, 1, places=6)  # items 0 and 1 are orthogonal
-        self.assertEqual(scores.coverage, 0.5)
-        scores = recs.judge(data, people, [[2, 0]])
-        self.assertEqual(scores.recall[10], 0.5)
-        self.assertAlmostEqual(scores.diversity, 1 - 0.5 ** 0.5, places=6)
+        # Item 2 is in no train part, user 3 has none: no vector, and so nothing to recommend.
+        self.assertEqual(data.items.tolist(), [0, 1, 3])
+        self.assertEqual(np.flatnonzero(np.abs(data.user_vectors).sum(axis=1)).tolist(), [0, 1, 2])
+
+    def test_an_empty_train_part_cannot_make_vectors(self):
+        for kind in ("item", "user"):
+            os.remove(os.path.join(self.folder, f"{kind}_vectors.npy"))
+        with gzip.open(os.path.join(self.folder, "train.tsv.gz"), "wt"):
+            pass
+        with self.assertRaisesRegex(recs.DataError, "train part is empty"):
+            recs.load_set(self.folder)
 
 
-class TheOracle(unittest.TestCase):
-    def test_seats_go_to_the_largest_remainders(self):
-        self.assertEqual(largest_remainder(np.array([0.46, 0.31, 0.23]), 10), [5, 3, 2])
-        self.assertEqual(largest_remainder(np.array([1.0, 1.0, 1.0]), 4), [2, 1, 1])
+class Division(unittest.TestCase):
+    PARTS = {"train": {1: [10, 11, 12, 13], 2: [20, 21], 3: [30]},
+             "valid": {1: [14], 3: [31]}, "test": {1: [15, 10], 3: [32]}}
+
+    def test_leave_last_out_takes_the_last_two_of_those_with_three(self):
+        parts = recs.divided(self.PARTS, "leave-last-out", 1, 0.2)
+        # Item 10 came back to person 1 at the end: it counts where it came first.
+        self.assertEqual(parts["train"], {1: [10, 11, 12, 13], 2: [20, 21], 3: [30]})
+        self.assertEqual((parts["valid"], parts["test"]), ({1: [14], 3: [31]}, {1: [15], 3: [32]}))
+
+    def test_a_ratio_keeps_every_item_once_and_the_order_of_what_stays(self):
+        wide = {"train": {user: list(range(50)) for user in range(20)}, "valid": {}, "test": {}}
+        parts = recs.divided(wide, "ratio", 5, 0.2)
+        for user in range(20):
+            train, valid, test = (parts[part][user] for part in recs.PARTS)
+            self.assertEqual((len(train), len(valid), len(test)), (35, 5, 10))
+            self.assertEqual(sorted(train + valid + test), list(range(50)))
+            self.assertEqual(train, sorted(train))
+        self.assertEqual(parts, recs.divided(wide, "ratio", 5, 0.2))
+        self.assertNotEqual(parts, recs.divided(wide, "ratio", 6, 0.2))
+
+    def test_the_parts_as_given_stay(self):
+        self.assertIs(recs.divided(self.PARTS, "given", 1, 0.2), self.PARTS)
+
+
+class OwnVectors(unittest.TestCase):
+    SEED = 3
 
     def setUp(self):
-        random = np.random.default_rng(7)
-        vectors = recs.normalised(random.normal(size=(200, 8)))
-        self.data = recs.RecommendationSet("made up", {}, vectors, vectors[:1])
-        self.oracle = Oracle(self.data, 5)
+        self.random = np.random.default_rng(self.SEED)
 
-    def test_a_filter_excludes_and_the_answer_stays_complete(self):
-        query = self.data.item_vectors[0].tolist()
-        plain, = self.oracle.answer([{"query": query, "limit": 12}])
-        rest, = self.oracle.answer([{"query": query, "limit": 10,
-                                     "filter": {"must_not": [{"has_id": plain[:2]}]}}])
-        self.assertEqual(plain[0], 0)
-        self.assertEqual(rest, plain[2:])
+    def test_sparse_rows_multiply_as_dense_ones(self):
+        dense = (self.random.random((300, 200)) < 0.05) * self.random.random((300, 200))
+        dense[7] = 0
+        rows, columns = np.nonzero(dense)
+        order = self.random.permutation(len(rows))
+        rows, columns = rows[order], columns[order]
+        sparse = SparseRows(rows, columns, dense[rows, columns], 300)
+        other = self.random.normal(size=(200, 6)).astype(np.float32)
+        np.testing.assert_allclose(sparse.times(other), dense @ other, atol=1e-5)
 
-    def test_a_mixture_fills_its_budget_once_each_and_leaves_the_history_out(self):
-        history = list(range(20))
-        found, = self.oracle.answer([{"limit": 50, "query": {"interests": {
-            "history": history, "max_components": 3, "vector": [1.0] + [0.0] * 7, "blend": 0.25,
-            "blend_with": "vector"}}}])
-        self.assertEqual(len(set(found)), 50)
-        self.assertFalse(set(found) & set(history))
+    def test_products_are_the_best_of_their_rank(self):
+        """Against the full SVD of the same matrix."""
+        # Three groups with tastes of their own, so that the first values stand apart.
+        likes = np.kron(np.eye(3), np.ones((30, 40))) * 0.6 + 0.05
+        matrix = self.random.random(likes.shape) < likes
+        matrix[5], matrix[:, 9] = False, False
+        users, items = svd_vectors(np.argwhere(matrix), *matrix.shape, dim=3)
+        degrees = np.outer(matrix.sum(axis=1), matrix.sum(axis=0))
+        scaled = np.where(matrix, 1 / np.sqrt(np.maximum(degrees, 1)), 0)
+        left, singular, right = np.linalg.svd(scaled)
+        wanted = left[:, :3] * singular[:3] @ right[:3]
+        np.testing.assert_allclose(users @ items.T, wanted, atol=1e-4, err_msg=f"seed {self.SEED}")
+        np.testing.assert_allclose(np.linalg.norm(users, axis=0), np.sqrt(singular[:3]), rtol=1e-4)
+        self.assertFalse(users[5].any() or items[9].any())
 
-    def test_rounds_do_not_overlap_and_no_movement_means_the_plain_answer(self):
-        query = self.data.item_vectors[3].tolist()
-        plain, = self.oracle.answer([{"query": query, "limit": 30}])
-        for strategy in ({"explore": {"beta": 0}}, {"rocchio": {"alpha": 1, "beta": 0,
-                                                                "feedback": 3}}):
-            refined, = self.oracle.answer([{"limit": 30, "query": {"refine": {
-                "query": query, "history": [5], "rounds": 4, "strategy": strategy}}}])
-            self.assertEqual(refined, plain)
-        moved, = self.oracle.answer([{"limit": 30, "query": {"refine": {
-            "query": query, "history": [5], "rounds": 5, "strategy": {"explore": {"beta": 0.5}}}}}])
-        self.assertEqual(len(set(moved)), 30)
-        self.assertEqual(moved[:6], plain[:6])
+    def test_more_dimensions_than_there_are_become_zeros(self):
+        users, items = svd_vectors(np.array([[0, 0], [1, 1], [1, 1]]), 2, 2, dim=5)
+        self.assertEqual((users.shape, items.shape), ((2, 5), (2, 5)))
+        np.testing.assert_allclose(users @ items.T, np.eye(2), atol=1e-6)
 
 
 if __name__ == "__main__":

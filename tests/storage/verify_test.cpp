@@ -323,6 +323,17 @@ TEST_CASE("verify: contradictions inside the store are reported with their place
     });
     require_only(sample.verify(), Severity::kError, "collection 3, payloads", "does not decode");
   }
+  SECTION("an adapter that no encoder wrote") {
+    sample.change_behind([](rocksdb::DB& database, const auto& handle_of) {
+      REQUIRE(
+          database.Put({}, handle_of(Family::kAdapters), encoding::adapter_key(3, "a"), "\1").ok());
+    });
+    require_only(sample.verify(), Severity::kError, "collection 3, adapters", "does not decode");
+  }
+  SECTION("an adapter without a version") {
+    sample.change([](Batch& batch) { batch.put_adapter(3, "a", {0, 0, "file"}); });
+    require_only(sample.verify(), Severity::kError, "collection 3", "adapter a has no version");
+  }
   SECTION("an empty vector") {
     sample.change([](Batch& batch) { batch.put_vector(3, 0, 30, 1003, {}); });
     require_only(sample.verify(), Severity::kError, "collection 3, vector 0, slot 30",

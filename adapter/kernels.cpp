@@ -1,0 +1,291 @@
+#include "adapter/kernels.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+// This file compiles itself once for each instruction set. SVE has vectors of unknown size, which
+// the tails below do not expect.
+#define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "adapter/kernels.cpp"
+// The order matters: the last one is of the target that is being compiled.
+// clang-format off
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+#include <hwy/contrib/math/math-inl.h>
+// clang-format on
+
+HWY_BEFORE_NAMESPACE();
+namespace tessera::adapter::HWY_NAMESPACE {
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+using Tag = hn::ScalableTag<float>;
+using Vector = hn::Vec<Tag>;
+constexpr std::size_t kLanes = HWY_LANES(float);
+
+HWY_INLINE Vector load(const float* from) {
+  return hn::LoadU(Tag(), from);
+}
+HWY_INLINE Vector load_tail(const float* from, std::size_t count, float filler) {
+  HWY_ALIGN float buffer[kLanes];
+  std::fill(buffer, buffer + kLanes, filler);
+  std::memcpy(buffer, from, count * sizeof(float));
+  return hn::Load(Tag(), buffer);
+}
+HWY_INLINE void store_tail(Vector vector, float* to, std::size_t count) {
+  HWY_ALIGN float buffer[kLanes];
+  hn::Store(vector, Tag(), buffer);
+  std::memcpy(to, buffer, count * sizeof(float));
+}
+
+/// values[i] = op(values[i]).
+template <class Op>
+HWY_INLINE void transform(float* values, std::size_t count, Op op) {
+  std::size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) hn::StoreU(op(load(values + i)), Tag(), values + i);
+  if (i < count) store_tail(op(load_tail(values + i, count - i, 0)), values + i, count - i);
+}
+
+HWY_INLINE Vector sigmoid(Vector x) {
+  const Tag tag;
+  const Vector one = hn::Set(tag, 1.0F);
+  const Vector e = hn::Exp(tag, hn::Neg(hn::Abs(x)));
+  const Vector numerator = hn::IfThenElse(hn::Ge(x, hn::Zero(tag)), one, e);
+  return hn::Div(numerator, hn::Add(one, e));
+}
+
+float sum_of(const float* values, std::size_t count) {
+  const Tag tag;
+  Vector sum = hn::Zero(tag);
+  std::size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) sum = hn::Add(sum, load(values + i));
+  if (i < count) sum = hn::Add(sum, load_tail(values + i, count - i, 0));
+  return hn::GetLane(hn::SumOfLanes(tag, sum));
+}
+
+float squares_around(const float* values, std::size_t count, float mean) {
+  const Tag tag;
+  const Vector centre = hn::Set(tag, mean);
+  Vector sum = hn::Zero(tag);
+  std::size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    const Vector difference = hn::Sub(load(values + i), centre);
+    sum = hn::MulAdd(difference, difference, sum);
+  }
+  if (i < count) {
+    const Vector difference = hn::Sub(load_tail(values + i, count - i, mean), centre);
+    sum = hn::MulAdd(difference, difference, sum);
+  }
+  return hn::GetLane(hn::SumOfLanes(tag, sum));
+}
+
+void add(float* a, const float* b, std::size_t count) {
+  std::size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    hn::StoreU(hn::Add(load(a + i), load(b + i)), Tag(), a + i);
+  }
+  for (; i < count; ++i) a[i] += b[i];
+}
+
+void add_and_norm(float* values, const float* added, const float* gain, const float* bias,
+                  std::size_t row_count, std::size_t dim, double eps) {
+  const Tag tag;
+  for (std::size_t row = 0; row < row_count; ++row) {
+    float* const x = values + row * dim;
+    add(x, added + row * dim, dim);
+    const float mean = sum_of(x, dim) / static_cast<float>(dim);
+    const double variance =
+        static_cast<double>(squares_around(x, dim, mean)) / static_cast<double>(dim);
+    const auto scale = static_cast<float>(1 / std::sqrt(variance + eps));
+    const Vector centre = hn::Set(tag, mean);
+    const Vector factor = hn::Set(tag, scale);
+    std::size_t i = 0;
+    for (; i + kLanes <= dim; i += kLanes) {
+      const Vector unit = hn::Mul(hn::Sub(load(x + i), centre), factor);
+      hn::StoreU(hn::MulAdd(unit, load(gain + i), load(bias + i)), tag, x + i);
+    }
+    for (; i < dim; ++i) x[i] = (x[i] - mean) * scale * gain[i] + bias[i];
+  }
+}
+
+void softmax(float* values, std::size_t count, float scale) {
+  const Tag tag;
+  Vector most = hn::Set(tag, values[0]);
+  std::size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) most = hn::Max(most, load(values + i));
+  if (i < count) most = hn::Max(most, load_tail(values + i, count - i, values[0]));
+  const Vector shift = hn::MaxOfLanes(tag, most);
+  const Vector factor = hn::Set(tag, scale);
+  transform(values, count,
+            [&](Vector x) { return hn::Exp(tag, hn::Mul(hn::Sub(x, shift), factor)); });
+  const Vector part = hn::Set(tag, 1 / sum_of(values, count));
+  transform(values, count, [&](Vector x) { return hn::Mul(x, part); });
+}
+
+void activate(Activation activation, float* values, std::size_t count) {
+  const Tag tag;
+  switch (activation) {
+    case Activation::kSwish:
+      transform(values, count, [](Vector x) { return hn::Mul(x, sigmoid(x)); });
+      return;
+    case Activation::kRelu:
+      transform(values, count, [&](Vector x) { return hn::Max(x, hn::Zero(tag)); });
+      return;
+    case Activation::kGelu:
+      for (std::size_t i = 0; i < count; ++i) {
+        const double x = values[i];
+        values[i] = static_cast<float>(0.5 * x * (1 + std::erf(x * 0.70710678118654752440)));
+      }
+      return;
+  }
+}
+
+HWY_INLINE Vector next_state(Vector input_reset, Vector state_reset, Vector input_update,
+                             Vector state_update, Vector input_new, Vector state_new,
+                             Vector state) {
+  const Tag tag;
+  const Vector reset = sigmoid(hn::Add(input_reset, state_reset));
+  const Vector update = sigmoid(hn::Add(input_update, state_update));
+  const Vector fresh = hn::Tanh(tag, hn::MulAdd(reset, state_new, input_new));
+  return hn::MulAdd(update, hn::Sub(state, fresh), fresh);
+}
+
+void gru_step(const float* input, const float* gates, float* state, std::size_t hidden) {
+  std::size_t i = 0;
+  for (; i + kLanes <= hidden; i += kLanes) {
+    hn::StoreU(next_state(load(input + i), load(gates + i), load(input + hidden + i),
+                          load(gates + hidden + i), load(input + 2 * hidden + i),
+                          load(gates + 2 * hidden + i), load(state + i)),
+               Tag(), state + i);
+  }
+  if (i == hidden) return;
+  const std::size_t left = hidden - i;
+  const auto tail = [&](const float* from) { return load_tail(from + i, left, 0); };
+  store_tail(next_state(tail(input), tail(gates), tail(input + hidden), tail(gates + hidden),
+                        tail(input + 2 * hidden), tail(gates + 2 * hidden), tail(state)),
+             state + i, left);
+}
+
+void convolve(const float* kernel, std::size_t context_size, const float* items,
+              std::size_t item_count, std::size_t dim, float* z) {
+  const Tag tag;
+  for (std::size_t n = 0; n < item_count; ++n) {
+    float* const to = z + n * dim;
+    // One strip of the dimensions at a time, so that its sum stays in a register.
+    std::size_t i = 0;
+    for (; i + kLanes <= dim; i += kLanes) {
+      Vector sum = hn::Zero(tag);
+      for (std::size_t m = 0; m < item_count; ++m) {
+        const std::size_t row = n >= m ? n - m : n + context_size - m;
+        sum = hn::MulAdd(load(kernel + row * dim + i), load(items + m * dim + i), sum);
+      }
+      hn::StoreU(sum, tag, to + i);
+    }
+    for (; i < dim; ++i) {
+      float sum = 0;
+      for (std::size_t m = 0; m < item_count; ++m) {
+        const std::size_t row = n >= m ? n - m : n + context_size - m;
+        sum += kernel[row * dim + i] * items[m * dim + i];
+      }
+      to[i] = sum;
+    }
+  }
+}
+
+constexpr std::size_t kPanelVectors = kPanelWidth / kLanes;
+/// As many rows at once as the sums of a panel find registers.
+constexpr std::size_t kBlockRows = kLanes >= 16 ? 8 : kLanes >= 8 ? 3 : 1;
+
+/// f(0) .. f(Count - 1), with numbers that are constants.
+template <std::size_t Count, class Function>
+HWY_INLINE void repeat(Function f) {
+  [&]<std::size_t... I>(std::index_sequence<I...>) __attribute__((always_inline)) {
+    (f(std::integral_constant<std::size_t, I>()), ...);
+  }
+  (std::make_index_sequence<Count>());
+}
+
+/// One panel for RowCount rows; the first `width` of its columns are written.
+template <std::size_t RowCount>
+HWY_INLINE void apply_panel(const float* panel, const float* bias, const float* rows,
+                            std::size_t in, float* out, std::size_t out_stride, std::size_t width) {
+  const Tag tag;
+  Vector sums[RowCount][kPanelVectors];
+  repeat<RowCount>([&](auto r) __attribute__((always_inline)) {
+    repeat<kPanelVectors>([&](auto v) __attribute__((always_inline)) {
+      sums[r][v] = load(bias + v * kLanes);
+    });
+  });
+  for (std::size_t k = 0; k < in; ++k, panel += kPanelWidth) {
+    Vector weights[kPanelVectors];
+    repeat<kPanelVectors>([&](auto v) __attribute__((always_inline)) {
+      weights[v] = load(panel + v * kLanes);
+    });
+    repeat<RowCount>([&](auto r) __attribute__((always_inline)) {
+      const Vector x = hn::Set(tag, rows[r * in + k]);
+      repeat<kPanelVectors>([&](auto v) __attribute__((always_inline)) {
+        sums[r][v] = hn::MulAdd(x, weights[v], sums[r][v]);
+      });
+    });
+  }
+  repeat<RowCount>([&](auto r) __attribute__((always_inline)) {
+    float* const to = out + r * out_stride;
+    HWY_ALIGN float buffer[kPanelWidth];
+    float* const target = width == kPanelWidth ? to : buffer;
+    repeat<kPanelVectors>([&](auto v) __attribute__((always_inline)) {
+      hn::StoreU(sums[r][v], tag, target + v * kLanes);
+    });
+    if (target == buffer) std::memcpy(to, buffer, width * sizeof(float));
+  });
+}
+
+/// A panel for the rows from `row` on: as many at once as RowCount, then half as many, and so on.
+template <std::size_t RowCount>
+HWY_INLINE void apply_panel_to(const Linear& linear, std::size_t first, const float* rows,
+                               std::size_t row, std::size_t row_count, float* out) {
+  const std::size_t width = std::min(kPanelWidth, linear.out - first);
+  for (; row + RowCount <= row_count; row += RowCount) {
+    apply_panel<RowCount>(linear.panels.data() + first * linear.in, linear.bias.data() + first,
+                          rows + row * linear.in, linear.in, out + row * linear.out + first,
+                          linear.out, width);
+  }
+  if constexpr (RowCount > 1) {
+    apply_panel_to<RowCount / 2>(linear, first, rows, row, row_count, out);
+  }
+}
+
+void apply(const Linear& linear, const float* rows, std::size_t row_count, float* out) {
+  for (std::size_t first = 0; first < linear.out; first += kPanelWidth) {
+    apply_panel_to<kBlockRows>(linear, first, rows, 0, row_count, out);
+  }
+}
+
+const Kernels* table() {
+  static const Kernels made = {add_and_norm, softmax, activate, gru_step, convolve, apply, add};
+  return &made;
+}
+
+}  // namespace
+
+const Kernels* kernel_table() {
+  return table();
+}
+
+}  // namespace tessera::adapter::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace tessera::adapter {
+
+HWY_EXPORT(kernel_table);
+
+const Kernels& kernels() {
+  static const Kernels* const best = HWY_DYNAMIC_DISPATCH(kernel_table)();
+  return *best;
+}
+
+}  // namespace tessera::adapter
+#endif  // HWY_ONCE

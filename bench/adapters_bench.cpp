@@ -1,0 +1,224 @@
+// What rounds by a trained adapter cost beside one plain query of the same limit, in the engine:
+// one collection of 64-dimensional vectors (Dot), one thread that asks in turns.
+//
+// --help names all arguments, docs/benchmarks.md says what the figures mean. Exit status 0, 1
+// (failed or stopped) or 2 (wrong arguments).
+
+#include <algorithm>
+#include <ctime>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "bench/support/arguments.h"
+#include "bench/support/daemon.h"
+#include "bench/support/report.h"
+#include "bench/support/watch.h"
+#include "engine/database.h"
+#include "tests/adapter/made_adapter.h"
+
+namespace {
+
+using namespace tessera;
+using namespace tessera::bench;
+
+constexpr const char* kProgram = "adapters_bench";
+constexpr std::size_t kDim = 64;
+constexpr std::size_t kLimit = 100;
+constexpr std::size_t kHistories[] = {9, 50};
+constexpr std::size_t kCentreCount = 300;
+
+struct Arguments {
+  std::size_t row_count = 12'101;
+  std::size_t query_count = 400;
+  std::size_t rounds = 5;
+  std::size_t inner = 512;
+  std::string adapter_path;
+  std::string json_path;
+  bool is_quick = false;
+};
+
+Arguments parse(int argc, const char* const* argv) {
+  Arguments arguments;
+  ArgumentParser parser(kProgram, "What rounds by a trained adapter cost beside one plain query.");
+  parser.add_number("--rows", "vectors (12101)", arguments.row_count, 1000);
+  parser.add_number("--queries", "of each kind and history (400, quick 50)", arguments.query_count);
+  parser.add_number("--rounds", "of a refinement (5)", arguments.rounds);
+  parser.add_number("--inner", "inner size of the made-up transformer (512)", arguments.inner);
+  parser.add_text("--adapter", "FILE",
+                  "a trained one; else sasrec of 2 layers with made-up weights",
+                  arguments.adapter_path);
+  parser.add_switch("--quick", "less time: whether it works, not how fast", arguments.is_quick);
+  parser.add_text("--json", "FILE", "write the results there too", arguments.json_path);
+  parser.parse(argc, argv);
+  if (arguments.is_quick) arguments.query_count = std::min<std::size_t>(arguments.query_count, 50);
+  return arguments;
+}
+
+void require(const Status& status) {
+  if (!status.ok()) throw Failure(status.to_string());
+}
+template <class T>
+T require(Result<T> result) {
+  if (result.has_error()) throw Failure(result.error().to_string());
+  return std::move(*result);
+}
+
+std::string adapter_file(const Arguments& arguments) {
+  if (!arguments.adapter_path.empty()) {
+    std::ifstream file(arguments.adapter_path, std::ios::binary);
+    if (!file) throw Failure(arguments.adapter_path + " cannot be read");
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  std::mt19937_64 random(5);
+  adapter::testing::MadeShape shape;
+  shape.backbone = "sasrec";
+  shape.dim = kDim;
+  shape.context_size = kLimit / 5;
+  shape.inner = arguments.inner;
+  shape.head_count = 4;
+  return write_adapter(make_adapter(shape, random));
+}
+
+/// Vectors around some centres, as those of items are.
+std::vector<std::vector<float>> make_rows(std::size_t count) {
+  std::mt19937_64 random(7);
+  std::normal_distribution<float> normal;
+  const auto vector = [&](float scale) {
+    std::vector<float> values(kDim);
+    for (float& value : values) value = scale * normal(random);
+    return values;
+  };
+  std::vector<std::vector<float>> centres;
+  while (centres.size() < kCentreCount) centres.push_back(vector(1));
+  std::vector<std::vector<float>> rows;
+  while (rows.size() < count) {
+    std::vector<float> row = vector(0.7F);
+    const auto& centre = centres[random() % kCentreCount];
+    for (std::size_t d = 0; d < kDim; ++d) row[d] += centre[d];
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+void load(engine::Collection& collection, const std::vector<std::vector<float>>& rows,
+          const Watch& watch) {
+  constexpr std::size_t kBatch = 5000;
+  for (std::size_t begin = 0; begin < rows.size(); begin += kBatch) {
+    watch.check();
+    engine::UpsertPoints operation;
+    for (std::size_t i = begin; i < std::min(rows.size(), begin + kBatch); ++i) {
+      engine::PointInput& point = operation.points.emplace_back();
+      point.id = PointId(i);
+      point.vectors.emplace_back("", rows[i]);
+    }
+    require(collection.write(std::move(operation), false));
+  }
+  while (collection.info().indexed_vector_count < rows.size()) {
+    watch.wait(std::chrono::milliseconds(20));
+  }
+}
+
+double cpu_us() {
+  timespec now = {};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return 1e6 * static_cast<double>(now.tv_sec) + 1e-3 * static_cast<double>(now.tv_nsec);
+}
+
+double time_of(const engine::Collection& collection, const engine::QueryRequest& request) {
+  const CancelToken cancel;
+  const double start = cpu_us();
+  const auto result = require(collection.query(request, cancel));
+  const double taken = cpu_us() - start;
+  if (result.points.size() != kLimit) throw Failure("an answer is short");
+  return taken;
+}
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+/// Plain queries and refinements in turns, each with a history of its own.
+void measure(const Arguments& arguments, const engine::Collection& collection,
+             const std::vector<std::vector<float>>& rows, std::size_t history, const Watch& watch,
+             Report& report) {
+  std::mt19937_64 random(11);
+  std::vector<double> plain_us, first_us, refined_us;
+  for (std::size_t query = 0; query < arguments.query_count; ++query) {
+    watch.check();
+    engine::QueryRequest plain;
+    plain.limit = kLimit;
+    plain.query = engine::VectorInput(rows[random() % rows.size()]);
+    engine::QueryRequest refined;
+    refined.limit = kLimit;
+    engine::RefineQuery refine;
+    refine.query = std::monostate();
+    refine.adapter = "bench";
+    refine.rounds = static_cast<std::uint32_t>(arguments.rounds);
+    // Of one neighbourhood mostly: what a person engages with.
+    const std::size_t first = random() % rows.size();
+    for (std::size_t i = 0; i < history; ++i) {
+      const std::size_t row = i % 3 == 0 ? random() % rows.size() : (first + i) % rows.size();
+      refine.history.push_back({PointId(row), 1, std::nullopt});
+    }
+    refined.query = refine;
+    refine.rounds = 1;
+    engine::QueryRequest one = refined;
+    one.query = refine;
+    plain_us.push_back(time_of(collection, plain));
+    refined_us.push_back(time_of(collection, refined));
+    first_us.push_back(time_of(collection, one));
+  }
+  const std::string name = "history_" + std::to_string(history);
+  const std::string label = "history of " + std::to_string(history) + ": ";
+  report.add("cost", {name + "_plain_us", label + "one plain query", median(plain_us), "us"});
+  report.add("cost", {name + "_one_us", label + "one round by adapter", median(first_us), "us"});
+  report.add("cost",
+             {name + "_rounds_us", label + std::to_string(arguments.rounds) + " rounds by adapter",
+              median(refined_us), "us"});
+  report.add_ratio(name, label + "rounds by adapter / plain query", median(refined_us),
+                   median(plain_us), Report::Better::kLower);
+}
+
+void run(const Arguments& arguments) {
+  const Watch watch(std::chrono::seconds(1800));
+  Report report("adapters", std::to_string(arguments.row_count));
+  const ScratchFolder folder(std::filesystem::temp_directory_path());
+  config::Settings settings;
+  settings.storage.path = (folder.path() / "data").string();
+  metrics::Registry registry;
+  const auto database = require(engine::Database::open(settings, registry));
+  engine::CollectionConfig config;
+  engine::VectorConfig& vector = config.vectors[""];
+  vector.dim = kDim;
+  vector.metric = Metric::kDot;
+  require(database->create_collection("bench", config));
+  const auto collection = require(database->collection("bench"));
+  say_progress("loading and indexing " + std::to_string(arguments.row_count) + " rows");
+  const auto rows = make_rows(arguments.row_count);
+  load(*collection, rows, watch);
+  require(collection->adapters().put("bench", adapter_file(arguments)));
+
+  report.add_group("ratio", "Ratios of medians");
+  report.add_group("cost", "CPU of a query, limit 100, " + std::to_string(rows.size()) + " x " +
+                               std::to_string(kDim) + ", Dot (median)");
+  for (const std::size_t history : kHistories) {
+    say_progress("history of " + std::to_string(history));
+    measure(arguments, *collection, rows, history, watch, report);
+  }
+  report.add_table(machine_line() + "\n");
+  report.print();
+  if (!arguments.json_path.empty()) report.write_json(arguments.json_path);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const Arguments arguments = parse(argc, argv);
+  return exit_status_of(kProgram, [&] { run(arguments); });
+}

@@ -1,0 +1,111 @@
+"""scripts/session_simulation.py and what evaluate_sessions.py reports: on scripted rounds, and
+end to end on a real daemon."""
+
+import json
+import pathlib
+import subprocess
+import sys
+import unittest
+
+import numpy as np
+import recommendation_data as recs
+from evaluation_test import write_recommendation_set
+from evaluate_sessions import FEEDBACK_ROUNDS
+from session_simulation import Feedback, converse, simulate
+from tessera_client import TesseraError
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "integration"))
+from daemon import DaemonTest  # noqa: E402
+
+
+class Scripted:
+    """Answers the given pages and keeps what it was told."""
+
+    def __init__(self, pages):
+        self.pages, self.told, self.ended = list(pages), [], False
+
+    def start(self, body):
+        self.told.append(body)
+        return self.pages.pop(0)
+
+    def next(self, feedback):
+        self.told.append(feedback)
+        return self.pages.pop(0)
+
+    def end(self):
+        self.ended = True
+
+
+PERSON = recs.Person(0, np.array([1, 2]), np.array([1.0]), frozenset({10, 20, 30, 40}))
+
+
+class Simulation(unittest.TestCase):
+    def test_counts_what_was_wanted_and_when(self):
+        rounds = Scripted([[5, 6], [10, 7], [20, 30], [8, 9]])
+        outcome = simulate(PERSON, rounds, {"limit": 2}, 4, 0)
+        self.assertEqual((outcome.found, outcome.first, outcome.third), ([0, 1, 3, 3], 2, 3))
+        self.assertEqual(outcome.repeats, 0)
+        self.assertEqual(rounds.told, [{"limit": 2}, Feedback([], []), Feedback([10], []),
+                                       Feedback([20, 30], [])])
+        self.assertTrue(rounds.ended)
+
+    def test_the_first_unwanted_items_are_disliked_when_asked_to(self):
+        rounds = Scripted([[5, 10, 6, 7], [20]])
+        simulate(PERSON, rounds, {}, 2, 2)
+        self.assertEqual(rounds.told[1], Feedback([10], [5, 6]))
+
+    def test_what_was_shown_before_is_a_repeat_and_no_find(self):
+        outcome = simulate(PERSON, Scripted([[10, 5], [10, 1], [20, 20]]), {}, 3, 0)
+        # 10 again, 1 of the history, 20 twice in one page.
+        self.assertEqual((outcome.found, outcome.repeats), ([1, 1, 2], 3))
+
+    def test_who_never_gets_there_counts_a_round_more(self):
+        pages = [[5], [6]]
+        talk = converse("x", [PERSON, PERSON], lambda: Scripted(pages), lambda _: {}, 2, 0)
+        self.assertEqual((talk.first.tolist(), talk.third.tolist()), ([3, 3], [3, 3]))
+        self.assertEqual(talk.found.tolist(), [[0, 0], [0, 0]])
+
+
+class OnADaemon(DaemonTest):
+    def test_sessions_repeat_nothing_and_send_less_than_paging(self):
+        folder = pathlib.Path(self.folder) / "set"
+        folder.mkdir()
+        write_recommendation_set(folder)
+        report_path = pathlib.Path(self.folder) / "report.json"
+        command = ["/usr/bin/python3", ROOT / "scripts" / "evaluate_sessions.py", folder, "--url",
+                   self.daemon.url, "--users", "40", "--clusters", "16", "--limit", "10",
+                   "--starts", "mean", "interests", "--strategies", "default", "--resamples", "200",
+                   "--json", report_path]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+        if done.returncode and not self.has_sessions():
+            self.assertIn("/sessions", done.stderr)
+            self.skipTest("this daemon has no sessions")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        part = json.loads(report_path.read_text(encoding="utf-8"))["sets"][0]["test"]
+        self.assertEqual(part["people"], 40)
+        rows = {(row["start"], row["way"]): row for row in part["rows"]}
+        for start in ("mean", "interests"):
+            paging, session = rows[start, "paging"], rows[start, "default"]
+            self.assertEqual((paging["repeats"], session["repeats"]), (0, 0))
+            # The first round is the plain query of both.
+            self.assertEqual(session["found"][0], paging["found"][0])
+            self.assertGreater(paging["bytes_sent"][-1], 4 * session["bytes_sent"][-1])
+            # People here like a few topics: what they like leads to more of it.
+            self.assertGreater(session["found"][FEEDBACK_ROUNDS]["value"],
+                               paging["found"][FEEDBACK_ROUNDS]["value"] - 0.3)
+
+    def has_sessions(self):
+        self.client.call("PUT", "/collections/probe", {"vectors": {"size": 2, "distance": "Dot"}})
+        self.client.upsert("probe", [1], [[1, 0]])
+        try:
+            self.client.call("POST", "/collections/probe/sessions",
+                             {"query": [1, 0], "limit": 1})
+        except TesseraError as error:
+            self.assertIn(error.status, (404, 405))
+            return False
+        return True
+
+
+if __name__ == "__main__":
+    unittest.main()

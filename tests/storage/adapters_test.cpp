@@ -1,0 +1,105 @@
+#include <map>
+#include <random>
+
+#include <catch2/catch.hpp>
+
+#include "storage/encoding.h"
+#include "store_support.h"
+#include "tests/support/temporary_directory.h"
+
+namespace tessera::storage::test {
+namespace {
+
+using Files = std::map<std::string, std::pair<std::uint64_t, std::string>>;
+
+Files adapters_of(const Store& store, CollectionNumber collection) {
+  Files files;
+  std::string previous;
+  require_ok(
+      store.visit_adapters(collection, [&](std::string_view name, const AdapterRecord& record) {
+        CHECK(std::string(name) > previous);
+        previous = name;
+        CHECK(record.created_at_us == -static_cast<std::int64_t>(record.version));
+        files[previous] = {record.version, std::string(record.file)};
+        return true;
+      }));
+  return files;
+}
+
+}  // namespace
+
+TEST_CASE("store adapters: the last upload of each name is there after any restart", "[unit]") {
+  const auto seed = std::random_device()();
+  INFO("seed " << seed);
+  std::mt19937_64 random(seed);
+  const tessera::test::TemporaryDirectory directory;
+  const std::string path = directory.path() + "/store";
+  auto store = open_or_fail(path);
+  std::map<CollectionNumber, Files> model;
+  std::uint64_t version = 0;
+  for (int step = 0; step < 120; ++step) {
+    const auto collection = static_cast<CollectionNumber>(1 + random() % 3);
+    const std::string name = std::string(1 + random() % 2, static_cast<char>('a' + random() % 3));
+    Batch batch;
+    if (random() % 12 == 0) {
+      batch.delete_collection(collection);
+      model[collection].clear();
+    } else if (random() % 4 == 0) {
+      batch.delete_adapter(collection, name);
+      model[collection].erase(name);
+    } else {
+      // Some are larger than a block of memory.
+      std::string file(random() % 3 == 0 ? random() % 300'000 : random() % 50, '\0');
+      for (char& byte : file) byte = static_cast<char>(random());
+      ++version;
+      batch.put_adapter(collection, name, {version, -static_cast<std::int64_t>(version), file});
+      model[collection][name] = {version, file};
+    }
+    require_ok(store->write(std::move(batch), false));
+    if (random() % 20 == 0) {
+      store.reset();
+      store = open_or_fail(path);
+    }
+    if (step % 10 != 0) continue;
+    for (CollectionNumber number = 0; number < 5; ++number) {
+      CHECK(adapters_of(*store, number) == model[number]);
+    }
+    std::vector<CollectionNumber> known;
+    for (const auto& [number, files] : model) {
+      if (!files.empty()) known.push_back(number);
+    }
+    CHECK(store->collections().value() == known);
+  }
+}
+
+TEST_CASE("store adapters: a visitor that has seen enough ends the visit", "[unit]") {
+  const tessera::test::TemporaryDirectory directory;
+  const auto store = open_or_fail(directory.path() + "/store");
+  Batch batch;
+  for (const char* name : {"a", "b", "c"}) batch.put_adapter(1, name, {1, 0, "file"});
+  require_ok(store->write(std::move(batch), true));
+  int count = 0;
+  require_ok(store->visit_adapters(
+      1, [&](std::string_view, const AdapterRecord&) { return ++count < 2; }));
+  CHECK(count == 2);
+}
+
+TEST_CASE("store adapters: a record that no encoder wrote is damage", "[unit]") {
+  for (const std::string& value : {std::string(), std::string("\1", 1), std::string(16, '\1'),
+                                   std::string("\2") + std::string(20, '\0')}) {
+    const tessera::test::TemporaryDirectory directory;
+    const std::string path = directory.path() + "/store";
+    open_or_fail(path).reset();
+    change_behind(path, [&](rocksdb::DB& database, const auto& handle_of) {
+      REQUIRE(database.Put({}, handle_of(Family::kAdapters), encoding::adapter_key(1, "a"), value)
+                  .ok());
+    });
+    const auto store = open_or_fail(path);
+    const Status status =
+        store->visit_adapters(1, [](std::string_view, const AdapterRecord&) { return true; });
+    CHECK(status.code() == Code::kCorrupt);
+    CHECK(status.message().find("adapter") != std::string::npos);
+  }
+}
+
+}  // namespace tessera::storage::test
