@@ -4,11 +4,13 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "api/schema.h"
 #include "engine/collection_config.h"
 #include "engine/requests.h"
+#include "engine/session_requests.h"
 
 namespace tessera::api {
 
@@ -120,7 +122,18 @@ std::vector<engine::QueryRequest> decode_search_batch(const Value& body);
 engine::VectorInput decode_vector_input(const Value& value);
 engine::InterestsQuery decode_interests(const Value& value);
 engine::RefineQuery decode_refine(const Value& value);
+/// What rounds begin with: a vector, an id, {"nearest"} or {"interests"}.
+std::variant<engine::VectorInput, engine::InterestsQuery> decode_first_query(const Value& value);
 std::vector<engine::HistoryInput> decode_history(const Value& value);
 std::optional<engine::SmoothingInput> decode_smoothing(const Value& value);
+/// A number of seconds, or digits with one of the units s, m, h, d; above 0.
+std::optional<double> decode_duration(const Value& value);
+
+// ---- sessions -----------------------------------------------------------------------------------
+
+engine::StartSession decode_start_session(const Value& body);
+engine::NextRound decode_next_round(const Value& body);
+/// Of the text that decode_start_session() makes. kCorrupt for any other.
+Result<engine::SessionOptions> read_session_options(std::string_view text);
 
 }  // namespace tessera::api

@@ -16,8 +16,9 @@ namespace {
 
 constexpr double kMicrosecondsPerSecond = 1e6;
 
-/// A number of seconds, or digits with one of the units s, m, h, d.
-std::optional<double> decode_half_life(const Value& value) {
+}  // namespace
+
+std::optional<double> decode_duration(const Value& value) {
   if (value.is_number()) return value.number_above(0);
   if (!value.is(Value::Kind::kString)) {
     value.report_expected(
@@ -45,6 +46,8 @@ std::optional<double> decode_half_life(const Value& value) {
   }
   return amount * seconds;
 }
+
+namespace {
 
 /// Unix seconds, or a date and time as text.
 std::optional<double> decode_time(const Value& value) {
@@ -274,21 +277,8 @@ void decode_adapter_members(const Object& object, RefineQuery& refine) {
 }
 
 void decode_refined(const Value& query, RefineQuery& refine) {
-  if (!query.is(Value::Kind::kObject)) {
-    refine.query = decode_vector_input(query);
-    return;
-  }
-  const Object kinds(query);
-  kinds.refuse_unknown({"nearest", "interests"});
-  const auto nearest = kinds.find("nearest");
-  const auto interests = kinds.find("interests");
-  if (nearest.has_value() == interests.has_value()) {
-    query.report_format("expected exactly one of `nearest` and `interests`");
-  } else if (nearest) {
-    refine.query = decode_vector_input(*nearest);
-  } else {
-    refine.query = decode_interests(*interests);
-  }
+  std::visit([&refine](auto&& first) { refine.query = std::move(first); },
+             decode_first_query(query));
 }
 
 }  // namespace
@@ -338,7 +328,7 @@ InterestsQuery decode_interests(const Value& value) {
   }
   decode_choices(object, query);
   if (const auto half_life = object.given("half_life")) {
-    query.half_life_seconds = decode_half_life(*half_life);
+    query.half_life_seconds = decode_duration(*half_life);
   }
   if (const auto smoothing = object.given("smoothing")) {
     query.smoothing = decode_smoothing(*smoothing);
@@ -351,6 +341,20 @@ InterestsQuery decode_interests(const Value& value) {
     query.exclude_history = exclude->boolean().value_or(true);
   }
   return query;
+}
+
+std::variant<VectorInput, InterestsQuery> decode_first_query(const Value& value) {
+  if (!value.is(Value::Kind::kObject)) return decode_vector_input(value);
+  const Object kinds(value);
+  kinds.refuse_unknown({"nearest", "interests"});
+  const auto nearest = kinds.find("nearest");
+  const auto interests = kinds.find("interests");
+  if (nearest.has_value() == interests.has_value()) {
+    value.report_format("expected exactly one of `nearest` and `interests`");
+    return VectorInput();
+  }
+  if (nearest) return decode_vector_input(*nearest);
+  return decode_interests(*interests);
 }
 
 RefineQuery decode_refine(const Value& value) {

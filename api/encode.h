@@ -8,6 +8,7 @@
 #include "engine/adapters.h"
 #include "engine/collection_config.h"
 #include "engine/requests.h"
+#include "engine/session_requests.h"
 #include "engine/user_requests.h"
 
 namespace tessera::api {
@@ -25,6 +26,7 @@ Shown shown_of(const engine::PayloadSelector& payload, const engine::VectorSelec
 void encode_point_id(JsonWriter& json, const PointId& id);
 /// The unnamed vector alone is a bare list, anything else a map.
 void encode_vectors(JsonWriter& json, const engine::NamedVectors& vectors);
+void encode_floats(JsonWriter& json, const std::vector<float>& numbers);
 void encode_record(JsonWriter& json, const engine::Record& record, Shown shown);
 void encode_records(JsonWriter& json, const std::vector<engine::Record>& records, Shown shown);
 void encode_scored_points(JsonWriter& json, const std::vector<engine::ScoredPoint>& points,
@@ -56,6 +58,14 @@ void encode_user_page(JsonWriter& json, const engine::UserPage& page);
 /// {name, version, created_at, bytes, parameters, backbone, dim, context_size, max_history,
 /// item_bias}
 void encode_adapter(JsonWriter& json, const engine::AdapterInfo& info);
+
+/// One interest of a query's answer each.
+void encode_interests(JsonWriter& json, const std::vector<engine::InterestInfo>& interests);
+
+/// {session, round, returned, shift, expires_at, points, interests?}
+void encode_session_round(JsonWriter& json, const engine::SessionRoundAnswer& answer);
+/// {session, created_at, expires_at, ttl, round, returned, bytes, rounds}
+void encode_session(JsonWriter& json, const engine::SessionInfo& info);
 
 void encode_collection_info(JsonWriter& json, const engine::CollectionInfo& info);
 void encode_clusters(JsonWriter& json, const engine::ClustersInfo& clusters);

@@ -14,15 +14,11 @@ void encode_point_id(JsonWriter& json, const PointId& id) {
   }
 }
 
-namespace {
-
 void encode_floats(JsonWriter& json, const std::vector<float>& numbers) {
   json.begin_array();
   for (const float number : numbers) json.value(number);
   json.end_array();
 }
-
-}  // namespace
 
 void encode_vectors(JsonWriter& json, const engine::NamedVectors& vectors) {
   if (vectors.size() == 1 && vectors.front().first.empty()) {
@@ -64,6 +60,8 @@ void encode_parts(JsonWriter& json, const engine::Record& record, Shown shown) {
   }
 }
 
+}  // namespace
+
 void encode_interests(JsonWriter& json, const std::vector<engine::InterestInfo>& interests) {
   json.begin_array();
   for (const engine::InterestInfo& interest : interests) {
@@ -74,6 +72,7 @@ void encode_interests(JsonWriter& json, const std::vector<engine::InterestInfo>&
     json.field("quota", interest.quota);
     json.field("returned", interest.returned);
     encode_known_items(json, interest.medoid, interest.items);
+    json.optional_field("shift", interest.shift);
     if (!interest.label.empty()) {
       json.key("label");
       json.begin_array();
@@ -84,6 +83,8 @@ void encode_interests(JsonWriter& json, const std::vector<engine::InterestInfo>&
   }
   json.end_array();
 }
+
+namespace {
 
 void encode_rounds(JsonWriter& json, const std::vector<retrieval::RoundReport>& rounds) {
   json.begin_array();

@@ -21,7 +21,8 @@ struct QueryTimes {
   metrics::Histogram& nearest;
   metrics::Histogram& interests;
   metrics::Histogram& refine;
-  metrics::Histogram& scroll;  ///< Queries without a query.
+  metrics::Histogram& session;  ///< Rounds of sessions.
+  metrics::Histogram& scroll;   ///< Queries without a query.
   metrics::Histogram& fusion;
 
   metrics::Histogram& of(const engine::QueryKind& kind) const;
@@ -153,6 +154,14 @@ Status put_adapter(Call& call, JsonWriter& json);
 Status delete_adapter(Call& call, JsonWriter& json);
 Status get_adapter(Call& call, JsonWriter& json);
 Status list_adapters(Call& call, JsonWriter& json);
+// Sessions.
+Status start_session(Call& call, JsonWriter& json);
+Status count_sessions(Call& call, JsonWriter& json);
+Status next_round(Call& call, JsonWriter& json);
+Status get_session(Call& call, JsonWriter& json);
+Status undo_round(Call& call, JsonWriter& json);
+Status reset_session(Call& call, JsonWriter& json);
+Status delete_session(Call& call, JsonWriter& json);
 // Search.
 Status query_points(Call& call, JsonWriter& json);
 Status query_batch(Call& call, JsonWriter& json);

@@ -154,6 +154,7 @@ QueryTimes::QueryTimes(metrics::Registry& registry)
     : nearest(query_histogram(registry, "nearest")),
       interests(query_histogram(registry, "interests")),
       refine(query_histogram(registry, "refine")),
+      session(query_histogram(registry, "session")),
       scroll(query_histogram(registry, "scroll")),
       fusion(query_histogram(registry, "fusion")) {}
 

@@ -117,6 +117,12 @@ void write_query_parameters(JsonWriter& json, ParameterSet set) {
       write_consistency(json);
       write_timeout();
       return;
+    case ParameterSet::kSession:
+      write_parameter(json, "with_vectors", "query", R"({"type":"boolean","default":false})",
+                      "Also the vectors of all rounds, computed anew");
+      write_consistency(json);
+      write_timeout();
+      return;
     case ParameterSet::kVector:
       write_parameter(json, "vector", "query", R"({"type":"string","default":""})",
                       "Name of the vector");

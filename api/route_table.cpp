@@ -17,6 +17,7 @@ constexpr ParameterSet kTimeout = ParameterSet::kTimeout;
 constexpr ParameterSet kVector = ParameterSet::kVector;
 constexpr ParameterSet kUser = ParameterSet::kUser;
 constexpr ParameterSet kPage = ParameterSet::kPage;
+constexpr ParameterSet kSession = ParameterSet::kSession;
 constexpr AnswerForm kPlain = AnswerForm::kPlain;
 constexpr std::string_view kText = "text/plain; charset=utf-8";
 constexpr std::string_view kPrometheusText = "text/plain; version=0.0.4; charset=utf-8";
@@ -126,6 +127,22 @@ constexpr Route kRoutes[] = {
     {kPost, TESSERA_C "/points/search/batch", search_batch, "search", "search_batch_points",
      "Several older vector queries", "SearchBatch", "ScoredPointListList", kRead},
 
+    {kPost, TESSERA_C "/sessions", start_session, "sessions", "start_session",
+     "Begin a session: its first round", "StartSession", "SessionRound", kWrite},
+    {kGet, TESSERA_C "/sessions", count_sessions, "sessions", "count_sessions",
+     "Number of open sessions", "", "Count", kRead},
+    {kGet, TESSERA_C "/sessions/{session}", get_session, "sessions", "get_session",
+     "A session's rounds so far", "", "Session", kSession},
+    {kDelete, TESSERA_C "/sessions/{session}", delete_session, "sessions", "delete_session",
+     "End a session", "", "Boolean", kWrite},
+    {kPost, TESSERA_C "/sessions/{session}/next", next_round, "sessions", "next_round",
+     "The next round, after what the person says about earlier ones", "NextRound", "SessionRound",
+     kWrite},
+    {kPost, TESSERA_C "/sessions/{session}/undo", undo_round, "sessions", "undo_round",
+     "Take back the last round and the feedback before it", "", "Session", kWrite},
+    {kPost, TESSERA_C "/sessions/{session}/reset", reset_session, "sessions", "reset_session",
+     "Take back all rounds", "", "Session", kWrite},
+
     {kPost, TESSERA_C "/recall", measure_recall, "search", "measure_recall",
      "How often searches find what exact ones find", "Recall", "RecallReport", kRead},
     {kPost, TESSERA_C "/estimate", estimate_size, "collections", "estimate_size",
@@ -186,12 +203,6 @@ constexpr MissingRoute kMissingRoutes[] = {
     {kDelete, "/cluster/peer/{peer_id}", "distribution over nodes"},
     {kGet, "/quotas", "quotas"},
     {kPut, "/quotas", "quotas"},
-    {kPost, TESSERA_C "/sessions", "sessions"},
-    {kGet, TESSERA_C "/sessions/{session}", "sessions"},
-    {kDelete, TESSERA_C "/sessions/{session}", "sessions"},
-    {kPost, TESSERA_C "/sessions/{session}/next", "sessions"},
-    {kPost, TESSERA_C "/sessions/{session}/reset", "sessions"},
-    {kPost, TESSERA_C "/sessions/{session}/undo", "sessions"},
 };
 #undef TESSERA_C
 

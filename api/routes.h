@@ -25,7 +25,16 @@ enum class AnswerForm : std::uint8_t {
 };
 
 /// Which query parameters a call takes beside its path.
-enum class ParameterSet : std::uint8_t { kNone, kWrite, kRead, kTimeout, kVector, kUser, kPage };
+enum class ParameterSet : std::uint8_t {
+  kNone,
+  kWrite,
+  kRead,
+  kTimeout,
+  kVector,
+  kUser,
+  kPage,
+  kSession
+};
 
 /// One endpoint. The table drives both the dispatch and the OpenAPI document.
 struct Route {

@@ -22,6 +22,7 @@ Json report_json(const storage::VerifyReport& report) {
           {"payloads", report.payload_count},
           {"events", report.event_count},
           {"adapters", report.adapter_count},
+          {"sessions", report.session_count},
           {"vectors", report.row_count},
           {"segment_files", report.segment_file_count},
           {"segment_rows_live", report.live_segment_row_count},

@@ -13,6 +13,7 @@ constexpr std::uint64_t kMiB = 1ULL << 20;
 constexpr std::uint64_t kGiB = 1ULL << 30;
 constexpr std::uint64_t kTiB = 1ULL << 40;
 constexpr std::uint64_t kHourMs = 3'600'000;
+constexpr std::uint64_t kYearS = 365 * 24 * 3600;
 
 template <class Kind, auto Section, auto Member>
 Kind number(std::uint64_t min, std::uint64_t max) {
@@ -62,11 +63,13 @@ std::vector<Setting> make_table() {
   constexpr auto storage = &Settings::storage;
   constexpr auto index = &Settings::index;
   constexpr auto adapters = &Settings::adapters;
+  constexpr auto sessions = &Settings::sessions;
   constexpr auto log = &Settings::log;
   using Server = ServerSettings;
   using Storage = StorageSettings;
   using Index = IndexSettings;
   using Adapters = AdapterSettings;
+  using Sessions = SessionSettings;
   return {
       {"server.host", text<server, &Server::host>()},
       {"server.port", integer<server, &Server::port>(0, 65'535)},
@@ -98,6 +101,13 @@ std::vector<Setting> make_table() {
       {"index.build_cpu_percent", integer<index, &Index::build_cpu_percent>(1, 100)},
       {"adapters.count_max", integer<adapters, &Adapters::count_max>(0, 10'000)},
       {"adapters.bytes_max", bytes<adapters, &Adapters::bytes_max>(kKiB, kGiB)},
+      {"sessions.ttl_s", integer<sessions, &Sessions::ttl_s>(1, kYearS)},
+      {"sessions.ttl_s_max", integer<sessions, &Sessions::ttl_s_max>(1, kYearS)},
+      {"sessions.count_max", integer<sessions, &Sessions::count_max>(0, 10'000'000)},
+      {"sessions.round_count_max", integer<sessions, &Sessions::round_count_max>(1, 100'000)},
+      {"sessions.returned_count_max",
+       integer<sessions, &Sessions::returned_count_max>(1, 1'000'000)},
+      {"sessions.bytes_max", bytes<sessions, &Sessions::bytes_max>(kKiB, 64 * kMiB)},
       {"log.level", choice<log, &LogSettings::level>({"debug", "info", "warn", "error", "off"})},
       {"log.format", choice<log, &LogSettings::format>({"text", "json"})},
   };

@@ -58,6 +58,15 @@ struct AdapterSettings {
   std::uint64_t bytes_max = 16ULL << 20;  ///< Of one adapter's file.
 };
 
+struct SessionSettings {
+  std::uint32_t ttl_s = 3600;                 ///< A session ends when it was not used for so long,
+  std::uint32_t ttl_s_max = 7 * 24 * 3600;    ///< or for what it names, up to this.
+  std::uint32_t count_max = 100'000;          ///< Of a collection.
+  std::uint32_t round_count_max = 1000;       ///< Of a session.
+  std::uint32_t returned_count_max = 10'000;  ///< Points returned by all rounds of a session.
+  std::uint64_t bytes_max = 1ULL << 20;       ///< Of a session in the store.
+};
+
 struct LogSettings {
   log::Level level = log::Level::kInfo;
   log::Format format = log::Format::kText;
@@ -69,6 +78,7 @@ struct Settings {
   StorageSettings storage;
   IndexSettings index;
   AdapterSettings adapters;
+  SessionSettings sessions;
   LogSettings log;
 };
 

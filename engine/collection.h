@@ -8,6 +8,7 @@
 #include "engine/adapters.h"
 #include "engine/collection_config.h"
 #include "engine/requests.h"
+#include "engine/sessions.h"
 #include "engine/users.h"
 
 namespace tessera::engine {
@@ -51,6 +52,8 @@ class Collection {
 
   /// The people of this collection. Lives as long as it.
   [[nodiscard]] virtual Users& users() = 0;
+  /// Its sessions. Lives as long as it.
+  [[nodiscard]] virtual Sessions& sessions() = 0;
 
   /// Its trained adapters. Lives as long as it.
   [[nodiscard]] virtual Adapters& adapters() = 0;

@@ -131,6 +131,7 @@ void CollectionImpl::load_clusters_of(Field& field) {
 Status CollectionImpl::load() {
   TESSERA_RETURN_IF_ERROR(load_points());
   TESSERA_RETURN_IF_ERROR(adapters_.load().with_context("collection " + name_));
+  TESSERA_RETURN_IF_ERROR(sessions_.load().with_context("collection " + name_));
   std::size_t damaged = 0;
   for (auto& [name, field] : fields_) {
     TESSERA_RETURN_IF_ERROR(field.vectors->load(&damaged).with_context("collection " + name_));
@@ -149,12 +150,14 @@ Status CollectionImpl::load() {
 void CollectionImpl::close_as_deleted() {
   is_deleted_.store(true, std::memory_order_release);
   commits_.close(check_open());
+  sessions_.close();
   if (const auto users = users_.stored()) users->close_as_deleted();
 }
 
 void CollectionImpl::reopen() {
   is_deleted_.store(false, std::memory_order_release);
   commits_.reopen();
+  sessions_.reopen();
   if (const auto users = users_.stored()) users->reopen();
 }
 

@@ -17,6 +17,7 @@
 #include "engine/commit_queue.h"
 #include "engine/item_clusters.h"
 #include "engine/payload_indexes.h"
+#include "engine/sessions_impl.h"
 #include "engine/shared.h"
 #include "engine/slot_table.h"
 #include "engine/trained_clusters.h"
@@ -100,6 +101,7 @@ class CollectionImpl final : public Collection,
                                             const CancelToken& cancel) const override;
   [[nodiscard]] UsersImpl& users() override { return users_; }
   [[nodiscard]] AdapterRegistry& adapters() override { return adapters_; }
+  [[nodiscard]] SessionsImpl& sessions() override { return sessions_; }
   [[nodiscard]] Result<QueryResult> query(const QueryRequest& request,
                                           const CancelToken& cancel) const override;
   [[nodiscard]] Result<std::vector<QueryResult>> query_many(
@@ -116,6 +118,8 @@ class CollectionImpl final : public Collection,
  private:
   friend class WriteGroup;
   friend class QueryRun;
+  friend class SessionRun;
+  friend class SessionsImpl;
   friend class UsersImpl;
   friend class AdapterRegistry;
 
@@ -234,6 +238,7 @@ class CollectionImpl final : public Collection,
 
   UsersImpl users_{*this};
   AdapterRegistry adapters_{*this};
+  SessionsImpl sessions_{*this, shared_};
   SlotTable slots_;  // Ids of slots are read without a lock; the rest is guarded by state_mutex_.
   std::map<std::string, Field> fields_;  // The map itself is constant after construction.
 

@@ -57,6 +57,8 @@ class QueryRun {
                                                            const PayloadPath& field) const;
 
  private:
+  friend class SessionRun;
+
   [[nodiscard]] bool is_scroll() const;
   Result<QueryResult> run_scroll() const;
   Status prepare();

@@ -238,6 +238,7 @@ struct InterestInfo {
   std::optional<PointId> medoid;
   std::vector<PointId> items;      ///< Of the history, nearest to the interest's centre first.
   std::vector<std::string> label;  ///< Values of the cluster's label, as JSON text.
+  std::optional<double> shift;     ///< In a session: cosine to the vector it began with.
 };
 
 struct QueryResult {

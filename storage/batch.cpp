@@ -69,6 +69,17 @@ void Batch::delete_adapter(CollectionNumber collection, std::string_view name) {
                    encoding::adapter_key(collection, name));
 }
 
+void Batch::put_session_record(CollectionNumber collection, const SessionKey& key,
+                               std::string_view value) {
+  operations_->add(Family::kSessions, BatchOperations::Kind::kPut,
+                   encoding::session_key(collection, key), value);
+}
+
+void Batch::delete_session_record(CollectionNumber collection, const SessionKey& key) {
+  operations_->add(Family::kSessions, BatchOperations::Kind::kDelete,
+                   encoding::session_key(collection, key));
+}
+
 void Batch::put_meta(std::string_view key, std::string_view value) {
   operations_->add(Family::kMeta, BatchOperations::Kind::kPut, key, encoding::text_value(value));
 }

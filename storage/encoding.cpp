@@ -118,6 +118,19 @@ std::string row_key(CollectionNumber collection, VectorNumber vector, std::uint3
   return key;
 }
 
+std::string session_prefix(CollectionNumber collection, const SessionId& session) {
+  std::string key = collection_prefix(collection);
+  key.append(reinterpret_cast<const char*>(session.data()), session.size());
+  return key;
+}
+
+std::string session_key(CollectionNumber collection, const SessionKey& key) {
+  std::string text = session_prefix(collection, key.session);
+  text += static_cast<char>(key.part);
+  if (key.part == SessionKey::Part::kRound) put_big_endian(text, key.round);
+  return text;
+}
+
 std::optional<CollectionNumber> decode_collection(std::string_view key) {
   if (key.size() < kCollectionPrefixBytes) return std::nullopt;
   return get_big_endian<CollectionNumber>(key);
@@ -152,6 +165,21 @@ std::optional<RowKey> decode_row_key(std::string_view key) {
   if (key.size() != kSlotOffset + sizeof(std::uint32_t)) return std::nullopt;
   return RowKey{get_big_endian<VectorNumber>(key.substr(kCollectionPrefixBytes)),
                 get_big_endian<std::uint32_t>(key.substr(kSlotOffset))};
+}
+
+std::optional<SessionKey> decode_session_key(std::string_view key) {
+  constexpr std::size_t kPartOffset = kCollectionPrefixBytes + sizeof(SessionId);
+  if (key.size() <= kPartOffset) return std::nullopt;
+  SessionKey decoded;
+  std::memcpy(decoded.session.data(), key.data() + kCollectionPrefixBytes, sizeof(SessionId));
+  const auto part = static_cast<std::uint8_t>(key[kPartOffset]);
+  if (part > static_cast<std::uint8_t>(SessionKey::Part::kRound)) return std::nullopt;
+  decoded.part = static_cast<SessionKey::Part>(part);
+  const std::string_view round = key.substr(kPartOffset + 1);
+  const bool is_round = decoded.part == SessionKey::Part::kRound;
+  if (round.size() != (is_round ? sizeof(decoded.round) : 0)) return std::nullopt;
+  if (is_round) decoded.round = get_big_endian<std::uint32_t>(round);
+  return decoded;
 }
 
 std::string point_value(const PointRecord& record) {

@@ -27,6 +27,8 @@ inline constexpr std::size_t kCollectionPrefixBytes = sizeof(CollectionNumber);
 /// Of a block of events: the first one of a slot has no `begin`, and so comes first.
 [[nodiscard]] std::string event_key(CollectionNumber collection, std::uint32_t slot,
                                     const std::optional<EventPosition>& begin);
+[[nodiscard]] std::string session_prefix(CollectionNumber collection, const SessionId& session);
+[[nodiscard]] std::string session_key(CollectionNumber collection, const SessionKey& key);
 /// Key of a vector and of its row record.
 [[nodiscard]] std::string row_key(CollectionNumber collection, VectorNumber vector,
                                   std::uint32_t slot);
@@ -51,6 +53,8 @@ struct EventKey {
 [[nodiscard]] std::string adapter_key(CollectionNumber collection, std::string_view name);
 /// The name, which is not empty.
 [[nodiscard]] std::optional<std::string_view> decode_adapter_key(std::string_view key);
+
+[[nodiscard]] std::optional<SessionKey> decode_session_key(std::string_view key);
 
 [[nodiscard]] std::string point_value(const PointRecord& record);
 [[nodiscard]] std::optional<PointRecord> decode_point_value(std::string_view value);

@@ -2,15 +2,21 @@
 
 #include <array>
 #include <cmath>
-#include <cstring>
 
-#include "storage/fixed.h"
+#include "storage/packed.h"
 
 namespace tessera::storage {
+
+using packed::put_float;
+using packed::put_id;
+using packed::put_varint;
+using packed::Reader;
+using packed::unzigzag;
+using packed::zigzag;
+
 namespace {
 
 constexpr char kFormat = 1;
-constexpr std::size_t kUuidBytes = 16;
 
 // The header byte: the unit of the times in its two low bits, then these.
 constexpr unsigned kUnitMask = 3;
@@ -29,19 +35,6 @@ std::uint64_t as_unsigned(std::int64_t value) {
   return static_cast<std::uint64_t>(value);
 }
 
-void put_varint(std::string& bytes, std::uint64_t value) {
-  for (; value >= 0x80; value >>= 7) bytes += static_cast<char>(value | 0x80);
-  bytes += static_cast<char>(value);
-}
-
-std::uint64_t zigzag(std::int64_t value) {
-  return as_unsigned(value) << 1 ^ as_unsigned(value >> 63);
-}
-
-std::int64_t unzigzag(std::uint64_t value) {
-  return static_cast<std::int64_t>(value >> 1 ^ (~(value & 1) + 1));
-}
-
 unsigned coarsest_unit(std::span<const Event> events) {
   unsigned unit = kUnits_us.size() - 1;
   for (const Event& event : events) {
@@ -57,65 +50,6 @@ unsigned flags_of(const Event& event) {
   }
   return flags;
 }
-
-template <class Float>
-void put_float(std::string& bytes, Float value) {
-  bytes.append(reinterpret_cast<const char*>(&value), sizeof(value));
-}
-
-void put_id(std::string& bytes, const PointId& id) {
-  if (!id.is_uuid()) return put_varint(bytes, id.number());
-  const std::array<std::uint8_t, kUuidBytes> uuid = id.uuid_bytes();
-  bytes.append(reinterpret_cast<const char*>(uuid.data()), uuid.size());
-}
-
-/// Takes values from the front of bytes; each gives nothing where they do not suffice.
-class Reader {
- public:
-  explicit Reader(std::string_view bytes) : bytes_(bytes) {}
-  [[nodiscard]] std::size_t left() const { return bytes_.size(); }
-
-  std::optional<unsigned> byte() {
-    if (bytes_.empty()) return std::nullopt;
-    const auto value = static_cast<std::uint8_t>(bytes_.front());
-    bytes_.remove_prefix(1);
-    return value;
-  }
-  std::optional<std::uint64_t> varint() {
-    std::uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-      const auto next = byte();
-      if (!next) return std::nullopt;
-      const std::uint64_t bits = *next & 0x7F;
-      if (shift == 63 && bits > 1) return std::nullopt;
-      value |= bits << shift;
-      if (*next < 0x80) return value;
-    }
-    return std::nullopt;
-  }
-  template <class Float>
-  std::optional<double> number() {
-    if (bytes_.size() < sizeof(Float)) return std::nullopt;
-    Float value;
-    std::memcpy(&value, bytes_.data(), sizeof(value));
-    bytes_.remove_prefix(sizeof(value));
-    return value;
-  }
-  std::optional<PointId> id(bool is_uuid) {
-    if (!is_uuid) {
-      const auto value = varint();
-      return value ? std::optional(PointId(*value)) : std::nullopt;
-    }
-    std::array<std::uint8_t, kUuidBytes> uuid{};
-    if (bytes_.size() < uuid.size()) return std::nullopt;
-    std::memcpy(uuid.data(), bytes_.data(), uuid.size());
-    bytes_.remove_prefix(uuid.size());
-    return PointId::from_uuid(uuid);
-  }
-
- private:
-  std::string_view bytes_;
-};
 
 std::optional<double> read_weight(Reader& reader, unsigned flags) {
   const unsigned width = flags & (kNarrowWeight | kWideWeight);

@@ -304,6 +304,35 @@ class RocksStore final : public Store {
     });
   }
 
+  Status visit_session_records(CollectionNumber collection, const std::optional<SessionId>& session,
+                               const SessionRecordVisitor& visitor) const override {
+    return guarded_call("store.visit_session_records", [&]() -> Status {
+      if (handle(Family::kSessions) == nullptr) return {};
+      const std::string prefix = session ? encoding::session_prefix(collection, *session)
+                                         : encoding::collection_prefix(collection);
+      const std::string last = encoding::prefix_end(prefix);
+      const rocksdb::Slice upper = slice(last);
+      rocksdb::ReadOptions options;
+      options.iterate_upper_bound = &upper;
+      options.fill_cache = session.has_value();
+      const std::unique_ptr<rocksdb::Iterator> iterator(
+          database_->NewIterator(options, handle(Family::kSessions)));
+      iterator->Seek(slice(prefix));
+      while (iterator->Valid()) {
+        const auto key = encoding::decode_session_key(view(iterator->key()));
+        if (!key) return damaged("record of a session", view(iterator->key()));
+        const SessionWalk next = visitor(*key, view(iterator->value()));
+        if (next == SessionWalk::kStop) return {};
+        if (next == SessionWalk::kOn) {
+          iterator->Next();
+        } else {
+          iterator->Seek(encoding::prefix_end(encoding::session_prefix(collection, key->session)));
+        }
+      }
+      return status_of(iterator->status(), "store.visit_session_records");
+    });
+  }
+
   [[nodiscard]] Result<std::vector<CollectionNumber>> collections() const override {
     using Numbers = std::vector<CollectionNumber>;
     return guarded_call("store.collections", [&]() -> Result<Numbers> {

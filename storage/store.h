@@ -13,6 +13,7 @@
 #include "base/status.h"
 #include "base/value_type.h"
 #include "storage/event_block.h"
+#include "storage/session_record.h"
 
 namespace tessera::storage {
 
@@ -37,6 +38,9 @@ struct AdapterRecord {
   std::int64_t created_at_us = 0;
   std::string_view file;
 };
+
+/// What a visitor of session records wants next.
+enum class SessionWalk : std::uint8_t { kOn, kNextSession, kStop };
 
 struct BatchOperations;
 
@@ -69,6 +73,10 @@ class Batch {
   /// `name` is not empty.
   void put_adapter(CollectionNumber collection, std::string_view name, const AdapterRecord& record);
   void delete_adapter(CollectionNumber collection, std::string_view name);
+  /// One record of a session; storage/session_store.h puts them together.
+  void put_session_record(CollectionNumber collection, const SessionKey& key,
+                          std::string_view value);
+  void delete_session_record(CollectionNumber collection, const SessionKey& key);
   /// Catalog entries and other small documents.
   void put_meta(std::string_view key, std::string_view value);
   void delete_meta(std::string_view key);
@@ -164,6 +172,13 @@ class Store {
   using AdapterVisitor = std::function<bool(std::string_view name, const AdapterRecord& record)>;
   virtual Status visit_adapters(CollectionNumber collection,
                                 const AdapterVisitor& visitor) const = 0;
+
+  /// Records of one session or of all of a collection, by session, in the order of their keys.
+  using SessionRecordVisitor =
+      std::function<SessionWalk(const SessionKey& key, std::string_view value)>;
+  virtual Status visit_session_records(CollectionNumber collection,
+                                       const std::optional<SessionId>& session,
+                                       const SessionRecordVisitor& visitor) const = 0;
 
   /// Numbers of the collections that have any record but meta entries, ascending.
   [[nodiscard]] virtual Result<std::vector<CollectionNumber>> collections() const = 0;

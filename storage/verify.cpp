@@ -6,6 +6,7 @@
 
 #include "storage/data_directory.h"
 #include "storage/segment_file.h"
+#include "storage/session_store.h"
 #include "storage/store.h"
 
 namespace tessera::storage {
@@ -107,6 +108,8 @@ class Verifier {
     TESSERA_RETURN_IF_ERROR(cancel_.check());
     check_adapters(collection);
     TESSERA_RETURN_IF_ERROR(cancel_.check());
+    check_sessions(collection);
+    TESSERA_RETURN_IF_ERROR(cancel_.check());
 
     std::vector<NamedVector> vectors;
     const auto numbers = store_.vectors(collection);
@@ -190,6 +193,18 @@ class Verifier {
           return go_on(++report_.adapter_count);
         });
     report_failure(Parts{collection, {}, {}}.to_string() + ", adapters", status);
+  }
+
+  void check_sessions(CollectionNumber collection) {
+    const std::string where = Parts{collection, {}, {}}.to_string();
+    const Status status = visit_sessions(
+        store_, collection, [&](const SessionId&, const Result<StoredSession>& session) {
+          if (session.has_error()) {
+            report(Severity::kError, where, session.error().message());
+          }
+          return go_on(++report_.session_count);
+        });
+    report_failure(where + ", sessions", status);
   }
 
   NamedVector read_rows(CollectionNumber collection, VectorNumber number,

@@ -35,6 +35,7 @@ struct VerifyReport {
   std::uint64_t payload_count = 0;
   std::uint64_t event_count = 0;
   std::uint64_t adapter_count = 0;
+  std::uint64_t session_count = 0;
   std::uint64_t row_count = 0;
   std::uint64_t segment_file_count = 0;
   /// Rows of segment files that are current, and those that are deleted or were replaced.
@@ -58,6 +59,7 @@ using VerifyProgress = std::function<void(std::string_view step)>;
 ///  - store: slots are not shared by points; payloads, rows and events belong to points; a row is
 ///    not newer than its point; each row record has its vector, of the same version and length;
 ///    events are in order, each in the block where it is looked for; adapters have a version;
+///    sessions are whole, return no point twice, and have feedback only for what they returned;
 ///  - segment files against the store: a row whose (slot, version) is current has the stored bytes,
 ///    none is newer than the store, and header and path agree.
 /// Damage ends in the report. The Status fails only when nothing can be checked: kUnavailable when

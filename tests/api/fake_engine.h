@@ -108,6 +108,68 @@ class FakeAdapters final : public engine::Adapters {
   }
 };
 
+/// Sessions that remember what they were asked and answer what the test put into them.
+class FakeSessions final : public engine::Sessions {
+ public:
+  Result<engine::SessionRoundAnswer> start(engine::StartSession request, bool wait,
+                                           const CancelToken& cancel) override {
+    if (const Status status = cancel.check(); !status.ok()) return status;
+    if (!failure.ok()) return failure;
+    starts.push_back(std::move(request));
+    waits.push_back(wait);
+    return round;
+  }
+  Result<engine::SessionRoundAnswer> next(const engine::SessionId& id,
+                                          const engine::NextRound& request,
+                                          const engine::SessionOptionsReader& read_options,
+                                          bool wait, const CancelToken& cancel) override {
+    if (const Status status = cancel.check(); !status.ok()) return status;
+    if (!failure.ok()) return failure;
+    ids.push_back(id);
+    nexts.push_back(request);
+    waits.push_back(wait);
+    if (const auto read = read_options(options_text); read.has_error()) return read.error();
+    return round;
+  }
+  Result<engine::SessionInfo> undo(const engine::SessionId& id, bool wait,
+                                   const CancelToken&) override {
+    ids.push_back(id);
+    waits.push_back(wait);
+    if (!failure.ok()) return failure;
+    return info;
+  }
+  Result<engine::SessionInfo> reset(const engine::SessionId& id, bool wait,
+                                    const CancelToken& cancel) override {
+    return undo(id, wait, cancel);
+  }
+  Status remove(const engine::SessionId& id, bool wait, const CancelToken&) override {
+    ids.push_back(id);
+    waits.push_back(wait);
+    return failure;
+  }
+  Result<engine::SessionInfo> get(const engine::SessionId& id, bool with_vectors,
+                                  const engine::SessionOptionsReader&,
+                                  const CancelToken&) override {
+    ids.push_back(id);
+    with_vectors_given.push_back(with_vectors);
+    if (!failure.ok()) return failure;
+    return info;
+  }
+  std::uint64_t count() const override { return 17; }
+
+  // What they answer.
+  Status failure;
+  engine::SessionRoundAnswer round;
+  engine::SessionInfo info;
+  std::string options_text = "{}";
+
+  // What they were asked.
+  std::vector<engine::StartSession> starts;
+  std::vector<engine::NextRound> nexts;
+  std::vector<engine::SessionId> ids;
+  std::vector<bool> waits, with_vectors_given;
+};
+
 /// A collection that remembers what it was asked and answers what the test put into it.
 class FakeCollection final : public engine::Collection {
  public:
@@ -148,6 +210,7 @@ class FakeCollection final : public engine::Collection {
   }
   engine::Users& users() override { return stored_users; }
   engine::Adapters& adapters() override { return stored_adapters; }
+  engine::Sessions& sessions() override { return stored_sessions; }
   Result<engine::QueryResult> query(const engine::QueryRequest& request,
                                     const CancelToken& cancel) const override {
     do {
@@ -228,6 +291,7 @@ class FakeCollection final : public engine::Collection {
 
   FakeUsers stored_users;
   FakeAdapters stored_adapters;
+  FakeSessions stored_sessions;
 
  private:
   std::string name_;

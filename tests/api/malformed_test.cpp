@@ -49,8 +49,8 @@ std::vector<MalformedCase> read_cases(const std::string& name) {
   return cases;
 }
 
-constexpr const char* kCorpus[] = {"targets", "collections", "points",
-                                   "filters", "queries",     "users"};
+constexpr const char* kCorpus[] = {"targets", "collections", "points",  "filters",
+                                   "queries", "users",       "sessions"};
 
 }  // namespace
 

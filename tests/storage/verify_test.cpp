@@ -198,6 +198,32 @@ TEST_CASE("verify: events without their owner, out of place or damaged are error
   }
 }
 
+TEST_CASE("verify: sessions are counted, and damaged ones reported", "[unit]") {
+  SessionId id{};
+  id.fill(0xab);
+  SessionDefinition definition;
+  definition.interests.push_back({std::nullopt, 1, {1}, std::nullopt, {}});
+  const auto put = [&](Batch& batch, const std::string& state) {
+    using Part = SessionKey::Part;
+    batch.put_session_record(3, {id, Part::kState, 0}, state);
+    batch.put_session_record(3, {id, Part::kDefinition, 0}, encode_session_definition(definition));
+    batch.put_session_record(3, {id, Part::kRound, 1},
+                             encode_session_round({0, 1, {}, {{1, 1, 1}}, {{PointId(1), 1, 0}}}));
+  };
+  Sample sample;
+  SECTION("sound") {
+    sample.change([&](Batch& batch) { put(batch, encode_session_state({1, 2, 1})); });
+    const VerifyReport report = sample.verify();
+    REQUIRE(report.ok());
+    REQUIRE(report.session_count == 1);
+  }
+  SECTION("with a round too few") {
+    sample.change([&](Batch& batch) { put(batch, encode_session_state({1, 2, 2})); });
+    require_only(sample.verify(), Severity::kError, "collection 3",
+                 "session abababab...: the state says 2 rounds, there are 1");
+  }
+}
+
 TEST_CASE("verify: a store of before there were events is read as it is", "[unit]") {
   Sample sample;
   sample.change([](Batch& batch) {

@@ -1,0 +1,231 @@
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "api/decode.h"
+#include "api/json_writer.h"
+
+namespace tessera::api {
+
+using engine::NextRound;
+using engine::SessionOptions;
+using engine::StartSession;
+
+namespace {
+
+constexpr std::size_t kFeedbackCountMax = 10'000;  // Of each list.
+constexpr double kFeedbackScoreMax = 1e6;
+
+/// What of a session's beginning holds for all its rounds, and is stored as text.
+constexpr std::string_view kOptions[] = {"using",    "filter",       "params",      "limit",
+                                         "strategy", "with_payload", "with_vector", "with_vectors"};
+constexpr const char* kComponentFilters = "component_filters";
+
+retrieval::JudgedRocchio decode_rocchio(const Value& value) {
+  retrieval::JudgedRocchio rocchio;
+  const Object object(value);
+  if (!object.ok()) return rocchio;
+  object.refuse_unknown({"alpha", "beta", "gamma"});
+  if (const auto alpha = object.given("alpha")) rocchio.alpha = alpha->number_from(0).value_or(0);
+  if (const auto beta = object.given("beta")) rocchio.beta = beta->number_from(0).value_or(0);
+  if (const auto gamma = object.given("gamma")) rocchio.gamma = gamma->number_from(0).value_or(0);
+  if (rocchio.alpha == 0 && rocchio.beta == 0) {
+    value.report_validation("`alpha` and `beta` can't be both 0");
+  }
+  return rocchio;
+}
+
+retrieval::RelevanceFeedback decode_relevance_feedback(const Value& value) {
+  retrieval::RelevanceFeedback relevance;
+  const Object object(value);
+  if (!object.ok()) return relevance;
+  object.refuse_unknown({"a", "b", "c"});
+  if (const auto a = object.require("a")) relevance.a = a->number().value_or(0);
+  if (const auto b = object.require("b")) relevance.b = b->number_from(0).value_or(0);
+  if (const auto c = object.require("c")) relevance.c = c->number().value_or(0);
+  return relevance;
+}
+
+retrieval::Explore decode_explore(const Value& value) {
+  retrieval::Explore explore;
+  const Object object(value);
+  if (!object.ok()) return explore;
+  object.refuse_unknown({"beta"});
+  if (const auto beta = object.given("beta")) explore.beta = beta->number_from(0).value_or(0);
+  return explore;
+}
+
+retrieval::Attention decode_attention(const Value& value) {
+  retrieval::Attention attention;
+  const Object object(value);
+  if (!object.ok()) return attention;
+  object.refuse_unknown({"gamma", "temperature"});
+  if (const auto gamma = object.given("gamma")) attention.gamma = gamma->number_from(0).value_or(0);
+  if (const auto temperature = object.given("temperature")) {
+    attention.temperature = temperature->number_above(0).value_or(attention.temperature);
+  }
+  return attention;
+}
+
+retrieval::SessionStrategy decode_session_strategy(const Value& value) {
+  constexpr const char* kNames =
+      "`rocchio`, `relevance_feedback`, `explore`, `attention`, `adapter`";
+  const Object object(value);
+  if (!object.ok()) return {};
+  object.refuse_unknown({"rocchio", "relevance_feedback", "explore", "attention", "adapter"});
+  if (object.member_count() != 1) {
+    value.report_format(std::string("expected exactly one of ") + kNames);
+    return {};
+  }
+  object.not_yet("adapter", "a trained adapter in a session");
+  if (const auto rocchio = object.find("rocchio")) return decode_rocchio(*rocchio);
+  if (const auto pairs = object.find("relevance_feedback")) {
+    return decode_relevance_feedback(*pairs);
+  }
+  if (const auto explore = object.find("explore")) return decode_explore(*explore);
+  if (const auto attention = object.find("attention")) return decode_attention(*attention);
+  return {};
+}
+
+SessionOptions decode_options(const Object& object) {
+  SessionOptions options;
+  if (const auto name = object.given("using")) options.using_vector = name->string().value_or("");
+  if (const auto filter = object.given("filter")) options.filter = decode_filter(*filter);
+  if (const auto params = object.given("params")) options.params = decode_params(*params);
+  if (const auto limit = object.given("limit")) {
+    options.limit = limit->integer_in(1).value_or(options.limit);
+  }
+  if (const auto strategy = object.given("strategy")) {
+    options.strategy = decode_session_strategy(*strategy);
+  }
+  if (const auto selector = object.given("with_payload")) {
+    options.with_payload = decode_payload_selector(*selector);
+  }
+  options.with_vector = decode_with_vector(object);
+  return options;
+}
+
+/// The filters of given components, as they are in the body.
+void write_component_filters(const Value& query, JsonWriter& json) {
+  if (!query.is(Value::Kind::kObject)) return;
+  const Object kinds(query);
+  const auto interests = kinds.given("interests");
+  if (!interests || !interests->is(Value::Kind::kObject)) return;
+  const Object members(*interests);
+  const auto components = members.given("components");
+  if (!components || !components->is(Value::Kind::kArray)) return;
+  json.key(kComponentFilters);
+  json.begin_array();
+  components->each([&json](const Value& component) {
+    if (!component.is(Value::Kind::kObject)) return json.null();
+    const Object object(component);
+    const auto filter = object.given("filter");
+    const auto text = filter ? filter->compact_json() : std::nullopt;
+    if (text) {
+      json.raw(*text);
+    } else {
+      json.null();
+    }
+  });
+  json.end_array();
+}
+
+std::string options_text(const Object& object, const std::optional<Value>& query) {
+  std::string text;
+  JsonWriter json(text);
+  json.begin_object();
+  for (const std::string_view name : kOptions) {
+    const auto member = object.given(name);
+    if (!member) continue;
+    if (const auto compact = member->compact_json()) json.raw_field(name, *compact);
+  }
+  if (query) write_component_filters(*query, json);
+  json.end_object();
+  return text;
+}
+
+}  // namespace
+
+StartSession decode_start_session(const Value& body) {
+  StartSession request;
+  const Object object(body);
+  if (!object.ok()) return request;
+  object.refuse_unknown({"query", "using", "filter", "params", "limit", "strategy", "ttl",
+                         "with_payload", "with_vector", "with_vectors", "shard_key"});
+  refuse_shard_key(object);
+  const auto query = object.require("query");
+  if (query) request.query = decode_first_query(*query);
+  request.options = decode_options(object);
+  if (auto* interests = std::get_if<engine::InterestsQuery>(&request.query)) {
+    for (engine::ComponentInput& component : interests->components) {
+      request.options.component_filters.push_back(std::move(component.filter));
+      component.filter.reset();
+    }
+  }
+  if (const auto ttl = object.given("ttl")) {
+    if (const auto seconds = decode_duration(*ttl)) {
+      request.ttl_s = static_cast<std::uint32_t>(std::min(std::ceil(*seconds), double{UINT32_MAX}));
+    }
+  }
+  request.options_text = options_text(object, query);
+  return request;
+}
+
+Result<SessionOptions> read_session_options(std::string_view text) {
+  Issues issues;
+  const Document document(text, 0, issues);
+  SessionOptions options;
+  if (document.ok()) {
+    const Value root = document.root();
+    const Object object(root);
+    options = decode_options(object);
+    if (const auto filters = object.given(kComponentFilters)) {
+      filters->each([&options](const Value& filter) {
+        auto& target = options.component_filters.emplace_back();
+        if (!filter.is_null()) target = decode_filter(filter);
+      });
+    }
+  }
+  const Status status = issues.status();
+  if (status.ok()) return options;
+  return Status(Code::kCorrupt, "the options of the session cannot be read: " + status.message());
+}
+
+NextRound decode_next_round(const Value& body) {
+  NextRound request;
+  const Object object(body);
+  if (!object.ok()) return request;
+  object.refuse_unknown({"feedback", "limit", "round"});
+  if (const auto limit = object.given("limit")) request.limit = limit->integer_in(1);
+  if (const auto round = object.given("round")) {
+    request.round = static_cast<std::uint32_t>(round->integer_in(1, UINT32_MAX).value_or(1));
+  }
+  const auto feedback = object.given("feedback");
+  if (!feedback) return request;
+  const Object lists(*feedback);
+  if (!lists.ok()) return request;
+  lists.refuse_unknown({"positive", "negative", "scores"});
+  const auto positive = lists.given("positive");
+  if (positive && is_within(*positive, kFeedbackCountMax)) {
+    request.feedback.positive = decode_point_ids(*positive);
+  }
+  const auto negative = lists.given("negative");
+  if (negative && is_within(*negative, kFeedbackCountMax)) {
+    request.feedback.negative = decode_point_ids(*negative);
+  }
+  const auto scores = lists.given("scores");
+  if (!scores || !is_within(*scores, kFeedbackCountMax)) return request;
+  scores->each([&request](const Value& value) {
+    const Object judgement(value);
+    if (!judgement.ok()) return;
+    judgement.refuse_unknown({"id", "score"});
+    auto& [id, score] = request.feedback.scores.emplace_back();
+    if (const auto given = judgement.require("id")) id = decode_point_id(*given).value_or(id);
+    if (const auto given = judgement.require("score")) {
+      score = given->number_in(-kFeedbackScoreMax, kFeedbackScoreMax).value_or(0);
+    }
+  });
+  return request;
+}
+
+}  // namespace tessera::api

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <vector>
+
+#include "engine/query_run.h"
+#include "engine/session_requests.h"
+
+namespace tessera::engine {
+
+/// One call on a session: its definition made of a request, or one of its rounds. Reads the
+/// collection and changes nothing.
+/// Thread rule: confined to the request.
+class SessionRun {
+ public:
+  /// Borrows all three.
+  SessionRun(const CollectionImpl& collection, const SessionOptions& options,
+             const CancelToken& cancel);
+
+  /// Looks up vector, filter and clusters. First of all calls.
+  Status prepare();
+
+  /// What a session begins with; times and the text of the options are the caller's.
+  Result<storage::SessionDefinition> define(const StartSession& request);
+
+  struct Round {
+    storage::SessionRound record;  ///< Without a time.
+    QueryResult result;
+  };
+  /// The round after `rounds`, of at most `limit` points that no earlier one returned.
+  Result<Round> make(const storage::SessionDefinition& definition,
+                     const std::vector<storage::SessionRound>& rounds,
+                     std::vector<storage::SessionJudgement> feedback, std::size_t limit);
+  /// The last of `rounds` as it was answered, less the points that are gone.
+  Result<QueryResult> repeat(const storage::SessionDefinition& definition,
+                             const std::vector<storage::SessionRound>& rounds);
+  /// The interests' vectors in the last of `rounds`, from the items as they are now.
+  Result<std::vector<retrieval::MovedInterest>> vectors(
+      const storage::SessionDefinition& definition,
+      const std::vector<storage::SessionRound>& rounds);
+
+  /// Cosine to the start, averaged over the interests by their weights.
+  static double shift_of(const storage::SessionRound& round);
+
+ private:
+  Result<storage::SessionDefinition> define_interests(const InterestsQuery& query);
+  [[nodiscard]] std::vector<std::optional<std::uint32_t>> slots_of(
+      const std::vector<PointId>& ids) const;
+  Result<std::vector<retrieval::MovedInterest>> move(
+      const storage::SessionDefinition& definition,
+      const std::vector<storage::SessionRound>& rounds,
+      const std::vector<storage::SessionJudgement>& feedback) const;
+  Status exclude(const storage::SessionDefinition& definition,
+                 const std::vector<storage::SessionRound>& rounds);
+  Status prepare_scope(const storage::SessionDefinition& definition);
+  Result<std::vector<int>> component_filters(std::size_t count);
+  /// The numbers that the interests' clusters have now.
+  [[nodiscard]] std::vector<std::optional<std::uint32_t>> clusters_of(
+      const storage::SessionDefinition& definition) const;
+  Result<retrieval::SessionRoundRequest> request_of(
+      const storage::SessionDefinition& definition,
+      const std::vector<storage::SessionRound>& rounds,
+      const std::vector<retrieval::MovedInterest>& moved);
+  void report(const storage::SessionDefinition& definition, const storage::SessionRound& round);
+
+  const CollectionImpl& collection_;
+  const SessionOptions& options_;
+  const CancelToken& cancel_;
+  QueryRequest request_;
+  QueryRun run_;
+};
+
+}  // namespace tessera::engine
