@@ -17,9 +17,12 @@ constexpr std::size_t kFeedbackCountMax = 10'000;  // Of each list.
 constexpr double kFeedbackScoreMax = 1e6;
 
 /// What of a session's beginning holds for all its rounds, and is stored as text.
-constexpr std::string_view kOptions[] = {"using",    "filter",       "params",      "limit",
-                                         "strategy", "with_payload", "with_vector", "with_vectors"};
+constexpr std::string_view kOptions[] = {
+    "using",       "filter",       "params",  "limit", "strategy",       "with_payload",
+    "with_vector", "with_vectors", "history", "user",  "exclude_history"};
+// What is stored beside them, and no member of a request.
 constexpr const char* kComponentFilters = "component_filters";
+constexpr const char* kHasQuery = "has_query";
 
 retrieval::JudgedRocchio decode_rocchio(const Value& value) {
   retrieval::JudgedRocchio rocchio;
@@ -77,7 +80,6 @@ retrieval::SessionStrategy decode_session_strategy(const Value& value) {
     value.report_format(std::string("expected exactly one of ") + kNames);
     return {};
   }
-  object.not_yet("adapter", "a trained adapter in a session");
   if (const auto rocchio = object.find("rocchio")) return decode_rocchio(*rocchio);
   if (const auto pairs = object.find("relevance_feedback")) {
     return decode_relevance_feedback(*pairs);
@@ -85,6 +87,28 @@ retrieval::SessionStrategy decode_session_strategy(const Value& value) {
   if (const auto explore = object.find("explore")) return decode_explore(*explore);
   if (const auto attention = object.find("attention")) return decode_attention(*attention);
   return {};
+}
+
+/// Whose history an adapter encodes; members that only adapters have.
+void decode_adapter(const Object& object, SessionOptions& options) {
+  for (const char* name : {"history", "user", "exclude_history"}) {
+    const auto member = object.given(name);
+    if (member && !options.adapter) {
+      member->report_format("goes together with the strategy `adapter` only");
+    }
+  }
+  if (!options.adapter) return;
+  engine::SessionAdapter& adapter = *options.adapter;
+  const auto history = object.given("history");
+  const auto user = object.given("user");
+  if (history && user) user->report_format("does not go together with `history`");
+  if (history) adapter.history = decode_history(*history);
+  if (user) {
+    if (auto id = decode_user_id(*user)) adapter.user = std::move(*id);
+  }
+  if (const auto exclude = object.given("exclude_history")) {
+    adapter.exclude_history = exclude->boolean().value_or(true);
+  }
 }
 
 SessionOptions decode_options(const Object& object) {
@@ -97,7 +121,12 @@ SessionOptions decode_options(const Object& object) {
   }
   if (const auto strategy = object.given("strategy")) {
     options.strategy = decode_session_strategy(*strategy);
+    const Object kinds(*strategy);
+    if (const auto name = kinds.ok() ? kinds.find("adapter") : std::nullopt) {
+      options.adapter.emplace().name = name->string().value_or("");
+    }
   }
+  decode_adapter(object, options);
   if (const auto selector = object.given("with_payload")) {
     options.with_payload = decode_payload_selector(*selector);
   }
@@ -139,7 +168,10 @@ std::string options_text(const Object& object, const std::optional<Value>& query
     if (!member) continue;
     if (const auto compact = member->compact_json()) json.raw_field(name, *compact);
   }
-  if (query) write_component_filters(*query, json);
+  if (query) {
+    write_component_filters(*query, json);
+    json.field(kHasQuery, true);
+  }
   json.end_object();
   return text;
 }
@@ -151,11 +183,19 @@ StartSession decode_start_session(const Value& body) {
   const Object object(body);
   if (!object.ok()) return request;
   object.refuse_unknown({"query", "using", "filter", "params", "limit", "strategy", "ttl",
-                         "with_payload", "with_vector", "with_vectors", "shard_key"});
+                         "with_payload", "with_vector", "with_vectors", "history", "user",
+                         "exclude_history", "shard_key"});
   refuse_shard_key(object);
-  const auto query = object.require("query");
-  if (query) request.query = decode_first_query(*query);
   request.options = decode_options(object);
+  // An adapter can make the first vector, too.
+  const auto query = request.options.adapter ? object.given("query") : object.require("query");
+  if (query) {
+    std::visit([&request](auto&& first) { request.query = std::move(first); },
+               decode_first_query(*query));
+  } else {
+    request.query = std::monostate();
+  }
+  if (request.options.adapter) request.options.adapter->has_query = query.has_value();
   if (auto* interests = std::get_if<engine::InterestsQuery>(&request.query)) {
     for (engine::ComponentInput& component : interests->components) {
       request.options.component_filters.push_back(std::move(component.filter));
@@ -179,6 +219,7 @@ Result<SessionOptions> read_session_options(std::string_view text) {
     const Value root = document.root();
     const Object object(root);
     options = decode_options(object);
+    if (options.adapter) options.adapter->has_query = object.given(kHasQuery).has_value();
     if (const auto filters = object.given(kComponentFilters)) {
       filters->each([&options](const Value& filter) {
         auto& target = options.component_filters.emplace_back();

@@ -333,10 +333,12 @@ constexpr NamedSchema kSchemas[] = {
   {"CountUsers", R"(
     {"type":"object","additionalProperties":false,"properties":{"exact":{"type":"boolean"}}})"},
   {"StartSession", R"(
-    {"type":"object","additionalProperties":false,"required":["query"],
-    "properties":{"query":{"anyOf":[@DenseVector,@PointId,{"type":"object",
-    "additionalProperties":false,"minProperties":1,"maxProperties":1,
+    {"type":"object","additionalProperties":false,
+    "properties":{"query":{"description":"May be left out with an adapter","anyOf":[@DenseVector,
+    @PointId,{"type":"object","additionalProperties":false,"minProperties":1,"maxProperties":1,
     "properties":{"nearest":{"anyOf":[@DenseVector,@PointId]},"interests":@Interests}}]},
+    "history":@History,
+    "user":@UserId,"exclude_history":{"type":"boolean","default":true},
     "using":{"type":"string","default":""},"filter":@Filter,"params":@SearchParams,
     "limit":{"type":"integer","minimum":1,"default":10,"description":"Points a round"},
     "strategy":@SessionStrategy,"ttl":{"description":"How long it lives unused",
@@ -355,7 +357,8 @@ constexpr NamedSchema kSchemas[] = {
     "properties":{"beta":{"type":"number","minimum":0,"default":0.5}}},
     "attention":{"type":"object","additionalProperties":false,
     "properties":{"gamma":{"type":"number","minimum":0,"default":0.3},
-    "temperature":{"type":"number","exclusiveMinimum":true,"minimum":0,"default":0.1}}}}})"},
+    "temperature":{"type":"number","exclusiveMinimum":true,"minimum":0,"default":0.1}}},
+    "adapter":{"type":"string","description":"Name of a trained adapter"}}})"},
   {"NextRound", R"(
     {"type":"object","additionalProperties":false,"properties":{"feedback":{"type":"object",
     "description":"About points that this session returned, each once",

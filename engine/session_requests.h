@@ -17,6 +17,15 @@ namespace tessera::engine {
 
 using storage::SessionId;
 
+/// Trained weights as a session's strategy, and whose history they encode.
+struct SessionAdapter {
+  std::string name;
+  std::vector<HistoryInput> history;
+  std::optional<UserId> user;  ///< Whose events are the history, as they are at each round.
+  bool exclude_history = true;
+  bool has_query = false;  ///< The vector of round 1 is the client's.
+};
+
 /// What stays as it is for the whole of a session.
 struct SessionOptions {
   std::string using_vector;  ///< "" is the unnamed one.
@@ -26,6 +35,7 @@ struct SessionOptions {
   SearchParams params;
   std::size_t limit = 10;  ///< Of a round that names none.
   retrieval::SessionStrategy strategy;
+  std::optional<SessionAdapter> adapter;  ///< Instead of a strategy.
   PayloadSelector with_payload;
   VectorSelector with_vector;
 };
@@ -34,7 +44,8 @@ using SessionOptionsReader = std::function<Result<SessionOptions>(std::string_vi
 
 struct StartSession {
   /// The components' filters are in the options.
-  std::variant<VectorInput, InterestsQuery> query;
+  /// Nothing with an adapter only, which then makes the vector of round 1 too.
+  std::variant<VectorInput, InterestsQuery, std::monostate> query;
   SessionOptions options;
   std::string options_text;
   std::optional<std::uint32_t> ttl_s;  ///< Absent: sessions.ttl_s.

@@ -64,6 +64,7 @@ SessionRun::SessionRun(const CollectionImpl& collection, const SessionOptions& o
 
 Status SessionRun::prepare() {
   TESSERA_RETURN_IF_ERROR(run_.prepare());
+  if (options_.adapter) return prepare_adapter();
   return retrieval::check_session_strategy(options_.strategy,
                                            run_.field_->vectors->identity().metric);
 }
@@ -114,6 +115,7 @@ Result<SessionDefinition> SessionRun::define_interests(const InterestsQuery& que
 }
 
 Result<SessionDefinition> SessionRun::define(const StartSession& request) {
+  if (options_.adapter) return define_adapted(request);
   if (const auto* interests = std::get_if<InterestsQuery>(&request.query)) {
     return define_interests(*interests);
   }
@@ -139,6 +141,7 @@ std::vector<std::optional<std::uint32_t>> SessionRun::slots_of(
 Result<std::vector<retrieval::MovedInterest>> SessionRun::move(
     const SessionDefinition& definition, const std::vector<SessionRound>& rounds,
     const std::vector<SessionJudgement>& feedback) const {
+  if (adapter_ != nullptr) return move_adapted(definition, rounds, feedback);
   // What was said last of an item counts.
   std::unordered_map<PointId, double> scores;
   for (const SessionRound& round : rounds) {

@@ -1,9 +1,14 @@
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "engine/query_run.h"
 #include "engine/session_requests.h"
+
+namespace tessera::adapter {
+class Adapter;
+}
 
 namespace tessera::engine {
 
@@ -43,6 +48,14 @@ class SessionRun {
 
  private:
   Result<storage::SessionDefinition> define_interests(const InterestsQuery& query);
+  // By an adapter; see session_adapter.cpp.
+  Status prepare_adapter();
+  Result<storage::SessionDefinition> define_adapted(const StartSession& request);
+  [[nodiscard]] Result<std::vector<std::vector<float>>> adapter_history() const;
+  Result<std::vector<retrieval::MovedInterest>> move_adapted(
+      const storage::SessionDefinition& definition,
+      const std::vector<storage::SessionRound>& rounds,
+      const std::vector<storage::SessionJudgement>& feedback) const;
   [[nodiscard]] std::vector<std::optional<std::uint32_t>> slots_of(
       const std::vector<PointId>& ids) const;
   Result<std::vector<retrieval::MovedInterest>> move(
@@ -67,6 +80,7 @@ class SessionRun {
   const CancelToken& cancel_;
   QueryRequest request_;
   QueryRun run_;
+  std::shared_ptr<const adapter::Adapter> adapter_;
 };
 
 }  // namespace tessera::engine

@@ -48,7 +48,7 @@ class AdapterMover final : public Mover {
       if (!is_moved(i)) continue;
       const std::span vector(row, adapter_.dim());
       adapter_.remember(persons_[i], vector, scratch_);
-      interests[i].vector = searched(vector);
+      interests[i].vector = searched_vector(adapter_, vector, searcher_.metric());
       row += adapter_.dim();
     }
     return {};
@@ -73,17 +73,6 @@ class AdapterMover final : public Mover {
  private:
   /// Without items there is nothing to encode: the interest keeps its vector.
   [[nodiscard]] bool is_moved(std::size_t i) const { return persons_[i].history_count > 0; }
-
-  /// The person's vector as items are scored by it.
-  [[nodiscard]] std::vector<float> searched(std::span<const float> vector) const {
-    std::vector<float> query(vector.begin(), vector.end());
-    if (adapter_.has_item_bias()) query.push_back(1);
-    if (searcher_.metric() == Metric::kCosine) {
-      // Parts of a unit vector are within the range of float.
-      query = *narrow(unit(query));
-    }
-    return query;
-  }
 
   const Adapter& adapter_;
   Searcher& searcher_;
@@ -132,16 +121,23 @@ class Player final : public Mover {
 
 }  // namespace
 
-Status check_adapter(const Adapter& adapter, const Searcher& searcher) {
-  const Metric metric = searcher.metric();
+std::vector<float> searched_vector(const Adapter& adapter, std::span<const float> vector,
+                                   Metric metric) {
+  std::vector<float> query(vector.begin(), vector.end());
+  if (adapter.has_item_bias()) query.push_back(1);
+  // Parts of a unit vector are within the range of float.
+  if (metric == Metric::kCosine) query = *narrow(unit(query));
+  return query;
+}
+
+Status check_adapter(const Adapter& adapter, Metric metric, std::size_t dim, const char* field) {
   const bool is_scored =
       metric == Metric::kDot || (metric == Metric::kCosine && !adapter.has_item_bias());
-  if (is_scored && adapter.item_dim() == searcher.dim()) return {};
+  if (is_scored && adapter.item_dim() == dim) return {};
   return {Code::kInvalidArgument,
-          "query.refine.strategy.adapter: it is for vectors of " +
-              std::to_string(adapter.item_dim()) + " values with the distance Dot" +
-              (adapter.has_item_bias() ? "" : " or Cosine") + ", and this one has " +
-              std::to_string(searcher.dim()) + " and " + metric_name(metric)};
+          std::string(field) + ": it is for vectors of " + std::to_string(adapter.item_dim()) +
+              " values with the distance Dot" + (adapter.has_item_bias() ? "" : " or Cosine") +
+              ", and this one has " + std::to_string(dim) + " and " + metric_name(metric)};
 }
 
 Result<RefineResult> retrieve_adapted(const AdaptedRequest& request, Mixture mixture,

@@ -18,7 +18,13 @@ struct AdaptedRequest {
 Result<RefineResult> retrieve_adapted(const AdaptedRequest& request, Mixture mixture,
                                       std::size_t limit, Searcher& searcher);
 
-/// kInvalidArgument unless the adapter can be used with the searcher's vectors.
-Status check_adapter(const adapter::Adapter& adapter, const Searcher& searcher);
+/// kInvalidArgument, naming `field`, unless the adapter can be used with such vectors.
+Status check_adapter(const adapter::Adapter& adapter, Metric metric, std::size_t dim,
+                     const char* field);
+
+/// A vector of the adapter as items are scored by it: `[u; 1]` with item bias; for Cosine of unit
+/// length.
+[[nodiscard]] std::vector<float> searched_vector(const adapter::Adapter& adapter,
+                                                 std::span<const float> vector, Metric metric);
 
 }  // namespace tessera::retrieval

@@ -78,7 +78,8 @@ Status check_request(const RefineRequest& request, const Searcher& searcher) {
     return {Code::kInvalidArgument, "query.refine.rounds: must be 1 or larger"};
   }
   if (request.adapter != nullptr) {
-    TESSERA_RETURN_IF_ERROR(check_adapter(*request.adapter, searcher));
+    TESSERA_RETURN_IF_ERROR(check_adapter(*request.adapter, searcher.metric(), searcher.dim(),
+                                          "query.refine.strategy.adapter"));
   } else {
     TESSERA_RETURN_IF_ERROR(check_strategy(request.strategy));
   }

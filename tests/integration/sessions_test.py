@@ -477,7 +477,8 @@ class WrongRequests(SessionTest):
                     "relevance_feedback": {"a": 1, "b": -1, "c": 1}}}),
                 (422, "strategy.attention.temperature", {"query": 0, "strategy": {
                     "attention": {"temperature": 0}}}),
-                (501, "strategy.adapter", {"query": 0, "strategy": {"adapter": "sasrec"}}),
+                (404, "No adapter `sasrec` found", {"query": 0,
+                                                   "strategy": {"adapter": "sasrec"}}),
                 (400, "query.interests.diversity", {"query": {"interests": {
                     "history": [1], "diversity": {"mmr": {}}}}}),
                 (404, "No user with id nobody found", {"query": {"interests": {"user": "nobody"}}}),

@@ -1,0 +1,42 @@
+#include "retrieval/adapted_session.h"
+
+#include <utility>
+
+#include "retrieval/adapted.h"
+
+namespace tessera::retrieval {
+
+using adapter::Adapter;
+using adapter::Person;
+
+Result<std::vector<float>> adapted_session_vector(const Adapter& adapter,
+                                                  std::span<const AdaptedSessionRound> rounds,
+                                                  const std::optional<std::vector<float>>& start,
+                                                  Metric metric, const adapter::Check& check) {
+  adapter::Scratch scratch;
+  adapter::Values vector;
+  Person person;
+  for (std::size_t i = 0; i < rounds.size(); ++i) {
+    const AdaptedSessionRound& round = rounds[i];
+    // The history may have grown; what was retrieved stays.
+    Person next = round.history.empty() ? Person() : adapter.begin(round.history);
+    person.history = std::move(next.history);
+    person.history_count = next.history_count;
+    const bool is_last = i + 1 == rounds.size();
+    if (start && (i == 0 || person.history_count == 0)) {
+      if (is_last) return *start;
+      vector.assign(start->begin(), start->begin() + static_cast<std::ptrdiff_t>(adapter.dim()));
+    } else if (person.history_count == 0) {
+      return Status(Code::kInvalidArgument, "history: there is nothing to encode");
+    } else {
+      const Person* const persons[] = {&person};
+      TESSERA_RETURN_IF_ERROR(adapter.vectors(persons, check, scratch, vector));
+      if (is_last) return searched_vector(adapter, vector, metric);
+    }
+    adapter.remember(person, std::span<const float>(vector).first(adapter.dim()), scratch);
+    adapter.observe(person, round.context, scratch);
+  }
+  return Status(Code::kInternal, "a session without a round to come");
+}
+
+}  // namespace tessera::retrieval
