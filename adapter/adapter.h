@@ -42,7 +42,8 @@ class Adapter {
   [[nodiscard]] Person begin(std::span<const std::vector<float>> items) const;
 
   /// The vectors of the persons' next rounds, as rows of dim() values; the matrix work of all of
-  /// them together. A vector has the same bits whoever else is there. kInvalidArgument when a value leaves the range of float.
+  /// them together. A vector has the same bits whoever else is there. kInvalidArgument when a value
+  /// leaves the range of float.
   Status vectors(std::span<const Person* const> persons, const Check& check, Scratch& scratch,
                  Values& out) const;
   /// The vector that the person's round was searched with: that of vectors(), or one from outside.
