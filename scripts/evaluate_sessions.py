@@ -32,7 +32,7 @@ FEEDBACK_ROUNDS = 3  # The round after them is the one that is compared.
 
 def strategies() -> dict[str, dict[str, Any] | None]:
     found: dict[str, dict[str, Any] | None] = {"default": None}
-    for alpha, beta in ((1, 0.4), (1, 0.75), (1, 1.5), (1, 4)):
+    for alpha, beta in ((1, 0.4), (1, 1.5), (1, 4), (0, 1)):
         found[f"rocchio {alpha}/{beta:g}"] = {
             "rocchio": {"alpha": alpha, "beta": beta, "gamma": 0.15}}
     found["explore .3"] = {"explore": {"beta": 0.3}}
@@ -41,6 +41,7 @@ def strategies() -> dict[str, dict[str, Any] | None]:
 
 def starts() -> dict[str, Method]:
     return {method.name: method for method in single_vectors()} | {
+        "last item": Method("last item", "single vector", "newest"),
         "interests": Method("interests", "default", "interests", DEFAULT_SETTINGS)}
 
 

@@ -24,7 +24,7 @@ class Method:
     on validation. Those of "single vector" and "default" have nothing to choose."""
     name: str
     family: str
-    source: str  # "user", "mean", "recent" (one vector each) or "interests"
+    source: str  # "user", "mean", "recent", "newest" (one vector each) or "interests"
     interests: dict[str, Any] = field(default_factory=dict)
     strategy: dict[str, Any] | None = None  # Of query.refine.
     curve: str | None = None  # Name of the curve over the blend that it is a point of.
@@ -156,6 +156,8 @@ def query_of(method: Method, person: Person, item_vectors: np.ndarray) -> Any:
         return normalised(item_vectors[person.history].mean(axis=0)).tolist()
     if method.source == "recent":
         return normalised(item_vectors[person.history[-RECENT:]].mean(axis=0)).tolist()
+    if method.source == "newest":
+        return item_vectors[person.history[-1]].tolist()
     if method.is_smoothed:
         return {"interests": method.interests | {"user": person.user}}
     return {"interests": method.interests | {"history": person.history.tolist(),

@@ -113,8 +113,10 @@ class OnADaemon(DaemonTest):
         for start in ("mean", "interests"):
             paging, session = rows[start, "paging"], rows[start, "default"]
             self.assertEqual((paging["repeats"], session["repeats"]), (0, 0))
-            # The first round is the plain query of both.
-            self.assertEqual(session["found"][0], paging["found"][0])
+            # The first round is the plain query of both; which interest gets the last of ten
+            # places may hang on the rounding of two equal weights.
+            self.assertAlmostEqual(session["found"][0]["value"], paging["found"][0]["value"],
+                                   delta=0 if start == "mean" else 0.1)
             self.assertGreater(paging["bytes_sent"][-1], 4 * session["bytes_sent"][-1])
             # People here like a few topics: what they like leads to more of it.
             self.assertGreater(session["found"][FEEDBACK_ROUNDS]["value"],
