@@ -1,16 +1,15 @@
 #include "engine/sessions_impl.h"
 
 #include <algorithm>
-#include <unordered_set>
 
 #include "base/log.h"
 #include "base/random.h"
 #include "engine/collection_impl.h"
+#include "engine/session_answers.h"
 #include "engine/session_run.h"
 
 namespace tessera::engine {
 
-using storage::SessionJudgement;
 using storage::SessionKey;
 using storage::SessionRound;
 using storage::StoredSession;
@@ -27,90 +26,6 @@ std::int64_t now_us() {
 
 Status no_such_session() {
   return {Code::kNotFound, "There is no such session"};
-}
-
-std::size_t returned_count(const std::vector<SessionRound>& rounds) {
-  std::size_t count = 0;
-  for (const SessionRound& round : rounds) count += round.hits.size();
-  return count;
-}
-
-/// The feedback as it is stored, in the order given.
-Result<std::vector<SessionJudgement>> checked_feedback(const SessionFeedback& feedback,
-                                                       const std::vector<SessionRound>& rounds) {
-  std::unordered_set<PointId> returned, judged;
-  for (const SessionRound& round : rounds) {
-    for (const storage::SessionHit& hit : round.hits) returned.insert(hit.id);
-  }
-  std::vector<SessionJudgement> judgements;
-  Status status;
-  const auto add = [&](const char* list, std::size_t i, const PointId& id, double score) {
-    if (!status.ok()) return;
-    const std::string where =
-        "feedback." + std::string(list) + "[" + std::to_string(i) + "]: point " + id.to_string();
-    if (!returned.contains(id)) {
-      status = Status(Code::kInvalidArgument, where + " was not returned by this session");
-    } else if (!judged.insert(id).second) {
-      status = Status(Code::kInvalidArgument, where + " is given twice");
-    } else {
-      judgements.push_back({id, score});
-    }
-  };
-  for (std::size_t i = 0; i < feedback.positive.size(); ++i) {
-    add("positive", i, feedback.positive[i], 1);
-  }
-  for (std::size_t i = 0; i < feedback.negative.size(); ++i) {
-    add("negative", i, feedback.negative[i], -1);
-  }
-  for (std::size_t i = 0; i < feedback.scores.size(); ++i) {
-    add("scores", i, feedback.scores[i].first, feedback.scores[i].second);
-  }
-  if (!status.ok()) return status;
-  return judgements;
-}
-
-SessionInfo info_of(const SessionId& id, const StoredSession& stored) {
-  SessionInfo info;
-  info.session = id;
-  info.created_at_us = stored.definition.created_at_us;
-  info.expires_at_us = SessionTable::end_of(stored.state);
-  info.ttl_s = stored.state.ttl_s;
-  info.has_interests = stored.definition.has_interests;
-  info.returned = returned_count(stored.rounds);
-  info.record_bytes = stored.record_bytes;
-  for (const SessionRound& round : stored.rounds) {
-    SessionRoundInfo& shown = info.rounds.emplace_back();
-    shown.round = static_cast<std::uint32_t>(info.rounds.size());
-    shown.at_us = round.at_us;
-    shown.limit = round.limit;
-    shown.shift = SessionRun::shift_of(round);
-    for (const SessionJudgement& judgement : round.feedback) {
-      shown.feedback.emplace_back(judgement.id, judgement.score);
-    }
-    for (const storage::SessionMove& move : round.moves) {
-      const auto component = static_cast<std::uint32_t>(shown.moves.size());
-      shown.moves.push_back({component, move.weight, move.quota, 0, move.shift, {}});
-    }
-    for (const storage::SessionHit& hit : round.hits) {
-      shown.points.push_back(hit.id);
-      ++shown.moves[hit.component].returned;
-    }
-  }
-  return info;
-}
-
-SessionRoundAnswer answer_of(const SessionId& id, const SessionState& state,
-                             const SessionOptions& options, const SessionRound& round,
-                             QueryResult result) {
-  SessionRoundAnswer answer;
-  answer.session = id;
-  answer.round = state.round_count;
-  answer.shift = SessionRun::shift_of(round);
-  answer.expires_at_us = SessionTable::end_of(state);
-  answer.with_payload = options.with_payload;
-  answer.with_vector = options.with_vector;
-  answer.result = std::move(result);
-  return answer;
 }
 
 }  // namespace
@@ -235,7 +150,7 @@ Status SessionsImpl::check_next(const StoredSession& stored, std::size_t limit) 
     return {Code::kBadRequest, "the session has had " + std::to_string(stored.rounds.size()) +
                                    " rounds, as many as sessions.round_count_max allows"};
   }
-  return check_limit(limit, returned_count(stored.rounds));
+  return check_limit(limit, session_returned_count(stored.rounds));
 }
 
 namespace {
@@ -304,7 +219,7 @@ Result<SessionRoundAnswer> SessionsImpl::start(StartSession request, bool wait,
     claim.forget();
     return status;
   }
-  return answer_of(id, state, request.options, made.record, std::move(made.result));
+  return session_answer(id, state, request.options, made.record, std::move(made.result));
 }
 
 Result<SessionRoundAnswer> SessionsImpl::next(const SessionId& id, const NextRound& request,
@@ -326,7 +241,8 @@ Result<SessionRoundAnswer> SessionsImpl::next(const SessionId& id, const NextRou
   }
   TESSERA_RETURN_IF_ERROR(check_disk(shared_));
   TESSERA_RETURN_IF_ERROR(check_next(stored, limit));
-  TESSERA_ASSIGN_OR_RETURN(auto feedback, checked_feedback(request.feedback, stored.rounds));
+  TESSERA_ASSIGN_OR_RETURN(auto feedback,
+                           checked_session_feedback(request.feedback, stored.rounds));
 
   SessionRun run(owner_, options, cancel);
   TESSERA_RETURN_IF_ERROR(run.prepare());
@@ -346,7 +262,7 @@ Result<SessionRoundAnswer> SessionsImpl::next(const SessionId& id, const NextRou
                            round_bytes);
   TESSERA_RETURN_IF_ERROR(write(std::move(batch), wait));
   claim.state = state;
-  return answer_of(id, state, options, made.record, std::move(made.result));
+  return session_answer(id, state, options, made.record, std::move(made.result));
 }
 
 Result<SessionRoundAnswer> SessionsImpl::repeat(const SessionId& id, const NextRound& request,
@@ -355,7 +271,7 @@ Result<SessionRoundAnswer> SessionsImpl::repeat(const SessionId& id, const NextR
                                                 const CancelToken& cancel) const {
   const SessionRound& last = stored.rounds.back();
   const std::vector<SessionRound> before(stored.rounds.begin(), stored.rounds.end() - 1);
-  TESSERA_ASSIGN_OR_RETURN(const auto feedback, checked_feedback(request.feedback, before));
+  TESSERA_ASSIGN_OR_RETURN(const auto feedback, checked_session_feedback(request.feedback, before));
   if (feedback != last.feedback || request.limit.value_or(options.limit) != last.limit) {
     return Status(Code::kAlreadyExists, "round: round " + std::to_string(stored.rounds.size()) +
                                             " was made with other feedback or another limit");
@@ -363,7 +279,7 @@ Result<SessionRoundAnswer> SessionsImpl::repeat(const SessionId& id, const NextR
   SessionRun run(owner_, options, cancel);
   TESSERA_RETURN_IF_ERROR(run.prepare());
   TESSERA_ASSIGN_OR_RETURN(QueryResult result, run.repeat(stored.definition, stored.rounds));
-  return answer_of(id, stored.state, options, last, std::move(result));
+  return session_answer(id, stored.state, options, last, std::move(result));
 }
 
 Result<SessionInfo> SessionsImpl::take_back(const SessionId& id, bool takes_all, bool wait,
@@ -388,7 +304,7 @@ Result<SessionInfo> SessionsImpl::take_back(const SessionId& id, bool takes_all,
                            storage::encode_session_state(stored.state));
   TESSERA_RETURN_IF_ERROR(write(std::move(batch), wait));
   claim.state = stored.state;
-  return info_of(id, stored);
+  return session_info(id, stored);
 }
 
 Result<SessionInfo> SessionsImpl::undo(const SessionId& id, bool wait, const CancelToken& cancel) {
@@ -415,7 +331,7 @@ Result<SessionInfo> SessionsImpl::get(const SessionId& id, bool with_vectors,
   TESSERA_RETURN_IF_ERROR(owner_.check_open());
   TESSERA_ASSIGN_OR_RETURN(const Claim claim, Claim::take(table_, id, cancel));
   TESSERA_ASSIGN_OR_RETURN(const StoredSession stored, read(id));
-  SessionInfo info = info_of(id, stored);
+  SessionInfo info = session_info(id, stored);
   if (!with_vectors || stored.rounds.empty()) return info;
   TESSERA_ASSIGN_OR_RETURN(SessionOptions options, read_options(stored.definition.options));
   options.filter.reset();
