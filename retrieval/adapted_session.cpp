@@ -15,11 +15,11 @@ Result<std::vector<float>> adapted_session_vector(const Adapter& adapter,
                                                   Metric metric, const adapter::Check& check) {
   adapter::Scratch scratch;
   adapter::Values vector;
-  Person person;
+  Person person = adapter.begin({});
   for (std::size_t i = 0; i < rounds.size(); ++i) {
     const AdaptedSessionRound& round = rounds[i];
     // The history may have grown; what was retrieved stays.
-    Person next = round.history.empty() ? Person() : adapter.begin(round.history);
+    Person next = adapter.begin(round.history);
     person.history = std::move(next.history);
     person.history_count = next.history_count;
     const bool is_last = i + 1 == rounds.size();

@@ -86,7 +86,7 @@ TEST_CASE("store adapters: a visitor that has seen enough ends the visit", "[uni
 
 TEST_CASE("store adapters: a record that no encoder wrote is damage", "[unit]") {
   for (const std::string& value : {std::string(), std::string("\1", 1), std::string(16, '\1'),
-                                   std::string("\2") + std::string(20, '\0')}) {
+                                   std::string(21, '\2')}) {
     const tessera::test::TemporaryDirectory directory;
     const std::string path = directory.path() + "/store";
     open_or_fail(path).reset();
