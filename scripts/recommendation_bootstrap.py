@@ -18,17 +18,21 @@ class Bootstrap:
         if people_count < 1 or resamples < 1 or not 0 < level < 1:
             raise ValueError("people_count and resamples must be positive, level within 0 and 1")
         self._count, self._seed, self._resamples = people_count, seed, resamples
+        self._draws: np.ndarray | None = None
         self._tails = (50 * (1 - level), 100 - 50 * (1 - level))
 
     def _resampled_means(self, values: np.ndarray) -> np.ndarray:
         """Means of the columns of `values` (people x columns) in every resample."""
-        random = np.random.default_rng(self._seed)
-        shares = np.full(self._count, 1 / self._count)
-        means = []
-        for start in range(0, self._resamples, CHUNK):
-            size = min(CHUNK, self._resamples - start)
-            means.append(random.multinomial(self._count, shares, size) @ values / self._count)
-        return np.concatenate(means)
+        if self._draws is None:
+            # How often each person is in each resample; that none is 256 times or more is certain
+            # enough, and a byte each keeps the draws of many people small.
+            random = np.random.default_rng(self._seed)
+            shares = np.full(self._count, 1 / self._count)
+            self._draws = np.concatenate([
+                random.multinomial(self._count, shares, min(CHUNK, self._resamples - start))
+                .astype(np.uint8) for start in range(0, self._resamples, CHUNK)])
+        return np.concatenate([self._draws[start:start + CHUNK].astype(np.float64) @ values
+                               for start in range(0, self._resamples, CHUNK)]) / self._count
 
     def means(self, values: np.ndarray) -> np.ndarray:
         """(low, high) of the mean of every column, as rows."""
