@@ -40,6 +40,9 @@ void check_acorn(const Value& value) {
   if (const auto selectivity = object.given("max_selectivity")) (void)selectivity->number_in(0, 1);
 }
 
+constexpr std::size_t kSearchCountMax = 10'000;  // Of a batch.
+constexpr double kWeightMax = 1e6;               // Of a prefetch in a fusion.
+
 /// {"k"?, "weights"?}
 FusionQuery decode_rrf(const Value& value) {
   retrieval::ReciprocalRank rule;
@@ -49,7 +52,7 @@ FusionQuery decode_rrf(const Value& value) {
   if (const auto weights = object.given("weights")) {
     if (!is_within(*weights, kPrefetchCountMax)) return rule;
     weights->each([&rule](const Value& weight) {
-      rule.weights.push_back(weight.number_from(0).value_or(1));
+      rule.weights.push_back(weight.number_in(0, kWeightMax).value_or(1));
     });
   }
   return rule;
@@ -137,17 +140,25 @@ void decode_shown(const Object& object, QueryRequest& request) {
   refuse_shard_key(object);
 }
 
-QueryRequest decode_prefetch(const Value& value);
+/// `left`: how many prefetches the query may still have, at all depths.
+QueryRequest decode_prefetch(const Value& value, std::size_t& left);
 
 /// One prefetch or a list of them.
-std::vector<QueryRequest> decode_prefetches(const Value& value) {
+std::vector<QueryRequest> decode_prefetches(const Value& value, std::size_t& left) {
   std::vector<QueryRequest> prefetches;
+  const std::size_t count = value.is(Value::Kind::kArray) ? value.element_count() : 1;
+  if (count > left) {
+    value.report_validation("a query must have " + std::to_string(kPrefetchCountMax) +
+                            " prefetches or fewer, nested ones included");
+    return prefetches;
+  }
+  left -= count;
   if (value.is(Value::Kind::kObject)) {
-    prefetches.push_back(decode_prefetch(value));
+    prefetches.push_back(decode_prefetch(value, left));
   } else if (!value.is(Value::Kind::kArray)) {
     value.report_expected("a prefetch or a list of them");
-  } else if (is_within(value, kPrefetchCountMax)) {
-    value.each([&](const Value& element) { prefetches.push_back(decode_prefetch(element)); });
+  } else {
+    value.each([&](const Value& element) { prefetches.push_back(decode_prefetch(element, left)); });
   }
   return prefetches;
 }
@@ -174,14 +185,15 @@ void check_fusion(const Object& object, const QueryRequest& request) {
 }
 
 /// What queries and their prefetches share.
-void decode_search_part(const Object& object, bool may_be_profile, QueryRequest& request) {
+void decode_search_part(const Object& object, bool may_be_profile, std::size_t& left,
+                        QueryRequest& request) {
   const auto query = object.given("query");
   if (query) request.query = decode_query_kind(*query);
   if (const auto name = object.given("using")) {
     request.using_vector = name->string().value_or("");
   }
   if (const auto prefetch = object.given("prefetch")) {
-    request.prefetch = decode_prefetches(*prefetch);
+    request.prefetch = decode_prefetches(*prefetch, left);
   }
   // No points at all, but the profile.
   const bool is_profile = may_be_profile && request.prefetch.empty() &&
@@ -203,10 +215,10 @@ void decode_search_part(const Object& object, bool may_be_profile, QueryRequest&
   }
 }
 
-QueryRequest decode_prefetch(const Value& value) {
+QueryRequest decode_prefetch(const Value& value, std::size_t& left) {
   QueryRequest request;
   const Object object(value);
-  if (object.ok()) decode_search_part(object, false, request);
+  if (object.ok()) decode_search_part(object, false, left, request);
   return request;
 }
 
@@ -233,7 +245,7 @@ std::vector<QueryRequest> decode_searches(const Value& body, QueryRequest (*deco
   std::vector<QueryRequest> requests;
   const Object object(body);
   const auto searches = object.require("searches");
-  if (!searches) return requests;
+  if (!searches || !is_within(*searches, kSearchCountMax)) return requests;
   requests.reserve(searches->element_count());
   searches->each([&](const Value& search) { requests.push_back(decode(search)); });
   return requests;
@@ -272,7 +284,8 @@ QueryRequest decode_query(const Value& body) {
   const Value internal = body.inside("internal");
   const Object object(internal);
   if (!object.ok()) return request;
-  decode_search_part(object, true, request);
+  std::size_t left = kPrefetchCountMax;
+  decode_search_part(object, true, left, request);
   decode_shown(object, request);
   if (const auto explain = object.given("explain")) {
     request.explain = explain->boolean().value_or(false);
@@ -286,7 +299,8 @@ GroupsRequest decode_query_groups(const Value& body) {
   const Object object(internal);
   if (!object.ok()) return request;
   engine::QueryGroupsRequest& groups = request.groups;
-  decode_search_part(object, false, groups.query);
+  std::size_t left = kPrefetchCountMax;
+  decode_search_part(object, false, left, groups.query);
   decode_shown(object, groups.query);
   groups.limit = groups.query.limit;
   if (const auto explain = object.given("explain")) {

@@ -1,6 +1,7 @@
 #include <charconv>
 #include <chrono>
 #include <span>
+#include <unordered_map>
 
 #include "api/binary_body.h"
 #include "api/decode.h"
@@ -138,11 +139,13 @@ Result<Lookups> look_up(const engine::Collection& collection, const GroupLookup&
     if (const auto id = id_of_group(group.value)) request.ids.push_back(*id);
   }
   TESSERA_ASSIGN_OR_RETURN(const auto found, collection.retrieve(request));
+  std::unordered_map<PointId, const engine::Record*> record_of;
+  for (const engine::Record& record : found) record_of.emplace(record.id, &record);
   for (std::size_t i = 0; i < groups.size(); ++i) {
     const auto id = id_of_group(groups[i].value);
     if (!id) continue;
-    for (const engine::Record& record : found) {
-      if (record.id == *id) records[i] = record;
+    if (const auto record = record_of.find(*id); record != record_of.end()) {
+      records[i] = *record->second;
     }
   }
   return records;

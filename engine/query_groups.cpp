@@ -47,8 +47,13 @@ class GroupsRun {
                           request_.query.prefetch.empty();
     query_.offset = 0;
     query_.limit = std::max<std::size_t>(1, room_);
-    const std::size_t wanted_max =
+    std::size_t wanted_max =
         is_plain ? SIZE_MAX : saturating_product(query_.limit, kWantedFactorMax);
+    const auto* interests = std::get_if<InterestsQuery>(&request_.query.query);
+    if (interests != nullptr && interests->diversity) {
+      // More candidates than that are refused.
+      wanted_max = std::min(wanted_max, std::max(query_.limit, retrieval::kDiversityCandidatesMax));
+    }
     while (true) {
       TESSERA_ASSIGN_OR_RETURN(const bool is_exhausted, collect(false));
       const bool has_groups = groups_.size() >= request_.limit;

@@ -101,7 +101,10 @@ Status QueryRun::find_first() {
   }
   TESSERA_ASSIGN_OR_RETURN(const auto points,
                            collection_.points_in_order(matching, std::nullopt, wanted_, cancel_));
+  // The store may know points already whose slots are not published yet.
+  SharedLock lock(collection_.state_mutex_);
   for (const auto& [id, slot] : points) {
+    if (collection_.slots_.find(id) != slot) continue;
     found_.push_back({{slot, 0}, std::nullopt, std::nullopt});
   }
   return {};

@@ -229,13 +229,18 @@ Result<retrieval::InterestsRequest> QueryRun::resolve_interests(const InterestsQ
 
 Result<std::vector<std::vector<std::string>>> QueryRun::scalars_of(
     std::span<const std::uint32_t> slots, const PayloadPath& field) const {
-  TESSERA_ASSIGN_OR_RETURN(const auto payloads,
-                           collection_.shared_.store.get_payloads(collection_.number_, slots));
+  // Bounds the memory: payloads are far larger than what is taken of them.
+  constexpr std::size_t kBlock = 256;
   std::vector<std::vector<std::string>> values(slots.size());
-  for (std::size_t i = 0; i < slots.size(); ++i) {
-    if (i % 256 == 0) TESSERA_RETURN_IF_ERROR(cancel_.check());
-    if (!payloads[i]) continue;
-    TESSERA_ASSIGN_OR_RETURN(values[i], extract_scalars(*payloads[i], field));
+  for (std::size_t begin = 0; begin < slots.size(); begin += kBlock) {
+    TESSERA_RETURN_IF_ERROR(cancel_.check());
+    const auto block = slots.subspan(begin, std::min(kBlock, slots.size() - begin));
+    TESSERA_ASSIGN_OR_RETURN(const auto payloads,
+                             collection_.shared_.store.get_payloads(collection_.number_, block));
+    for (std::size_t i = 0; i < block.size(); ++i) {
+      if (!payloads[i]) continue;
+      TESSERA_ASSIGN_OR_RETURN(values[begin + i], extract_scalars(*payloads[i], field));
+    }
   }
   return values;
 }

@@ -16,6 +16,17 @@ using storage::SessionRound;
 
 namespace {
 
+/// Every round goes through all before it.
+constexpr std::size_t kAdaptedRoundsMax = 100;
+
+/// Only the newest are encoded.
+template <class Item>
+void keep_newest(std::vector<Item>& items, std::size_t count) {
+  if (items.size() > count) {
+    items.erase(items.begin(), items.end() - static_cast<std::ptrdiff_t>(count));
+  }
+}
+
 /// What a person has said, in the order in which they said it.
 class Judgements {
  public:
@@ -76,7 +87,8 @@ Status SessionRun::prepare_adapter() {
   return retrieval::check_adapter(*adapter_, identity.metric, identity.dim, "strategy.adapter");
 }
 
-/// Items that are gone by now, or have lost their vector, are left out.
+/// Items that are gone by now, or have lost their vector, are left out. At most as many as the
+/// adapter encodes.
 Result<std::vector<std::vector<float>>> SessionRun::adapter_history() const {
   std::vector<std::vector<float>> vectors;
   const SessionAdapter& adapter = *options_.adapter;
@@ -84,6 +96,7 @@ Result<std::vector<std::vector<float>>> SessionRun::adapter_history() const {
     TESSERA_ASSIGN_OR_RETURN(const std::uint32_t slot, collection_.users_.slot_of(*adapter.user));
     TESSERA_ASSIGN_OR_RETURN(UserHistory history,
                              collection_.users_.history(slot, options_.using_vector, cancel_));
+    keep_newest(history.items, adapter_->weights().max_history);
     for (auto& item : history.items) vectors.push_back(std::move(item.vector));
     return vectors;
   }
@@ -95,6 +108,7 @@ Result<std::vector<std::vector<float>>> SessionRun::adapter_history() const {
     if (slot && run_.field_->vectors->vectors_of({&*slot, 1}).front().empty()) continue;
     there.push_back(item);
   }
+  keep_newest(there, adapter_->weights().max_history);
   TESSERA_ASSIGN_OR_RETURN(auto items, run_.resolve_history(there, "history"));
   for (auto& item : items) vectors.push_back(std::move(item.vector));
   return vectors;
@@ -147,6 +161,10 @@ Result<std::vector<retrieval::MovedInterest>> SessionRun::move_adapted(
     const std::vector<SessionJudgement>& feedback) const {
   const std::vector<float>& start = definition.interests.front().vector;
   if (rounds.empty()) return std::vector<retrieval::MovedInterest>{{start, 1, 1}};
+  if (rounds.size() >= kAdaptedRoundsMax) {
+    return Status(Code::kBadRequest, "strategy.adapter: a session by an adapter has at most " +
+                                         std::to_string(kAdaptedRoundsMax) + " rounds");
+  }
   const auto ids = ids_of(rounds, feedback, adapter_->weights().context_size);
   std::vector<PointId> wanted = ids.back().liked;
   for (const RoundIds& round : ids) {
@@ -174,6 +192,7 @@ Result<std::vector<retrieval::MovedInterest>> SessionRun::move_adapted(
   for (std::size_t i = 0; i < ids.size(); ++i) {
     replayed[i].history = history;
     append(replayed[i].history, ids[i].liked, known);
+    keep_newest(replayed[i].history, adapter_->weights().max_history);
     append(replayed[i].context, ids[i].context, known);
   }
   const bool keeps_start = options_.adapter->has_query || history.empty();

@@ -1,6 +1,7 @@
 #include "engine/session_run.h"
 
 #include <algorithm>
+#include <limits>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -297,7 +298,10 @@ Result<SessionRun::Round> SessionRun::make(const SessionDefinition& definition,
         {moved[i].weight, static_cast<std::uint32_t>(answer.interests[i].quota), moved[i].shift});
   }
   for (const ScoredPoint& point : run_.result_.points) {
-    made.record.hits.push_back({point.record.id, point.score, point.interest->component});
+    // Products of huge values are infinite; a record holds numbers.
+    constexpr float kMost = std::numeric_limits<float>::max();
+    made.record.hits.push_back(
+        {point.record.id, std::clamp(point.score, -kMost, kMost), point.interest->component});
   }
   report(definition, made.record);
   made.result = std::move(run_.result_);

@@ -188,6 +188,16 @@ void move_weights(const std::vector<SessionStart>& starts, const std::vector<Ret
     if (is_liked(item)) liked[item.component] += *item.score;
     if (is_disliked(item)) disliked[item.component] -= *item.score;
   }
+  double given = 0, judged = 0;
+  for (std::size_t i = 0; i < starts.size(); ++i) {
+    given += starts[i].weight;
+    judged += liked[i] + disliked[i];
+  }
+  if (judged == 0 && std::abs(given - 1) < 1e-9) {
+    // To the bit, so that the quotas are those of the query that the session began with.
+    for (std::size_t i = 0; i < starts.size(); ++i) moved[i].weight = starts[i].weight;
+    return;
+  }
   double sum = 0;
   for (std::size_t i = 0; i < starts.size(); ++i) {
     moved[i].weight = starts[i].weight * (1 + liked[i]) / (2 + liked[i] + disliked[i]);

@@ -1,6 +1,7 @@
 """Interactions to train on: files of a recommendation set or the events of a daemon's users."""
 
 import gzip
+import hashlib
 import pathlib
 from collections import defaultdict
 from dataclasses import dataclass
@@ -95,6 +96,7 @@ class Samples:
         self._max_history = max_history
         self._items = np.concatenate(data.sequences)
         begins = np.cumsum([0, *(len(sequence) for sequence in data.sequences)])
+        self.fingerprint = hashlib.sha256(self._items.tobytes() + begins.tobytes()).hexdigest()
         train, valid, test = [], [], []
         for begin, end in zip(begins[:-1], begins[1:], strict=True):
             held_out = 2 if end - begin >= 3 else 0

@@ -231,7 +231,8 @@ def best_items(model: Recommender, users: torch.Tensor, excluded: torch.Tensor,
     scores = model.scores(users)
     scores.scatter_(1, excluded, float("-inf"))
     found, ids = scores.topk(min(count, scores.shape[1]), dim=1)
-    return torch.where(torch.isinf(found), torch.zeros_like(ids), ids)
+    ids = torch.where(torch.isinf(found), torch.zeros_like(ids), ids)
+    return functional.pad(ids, (0, count - ids.shape[1]))
 
 
 def unroll_rounds(model: Recommender, history: torch.Tensor, rounds: int,

@@ -200,11 +200,12 @@ class Stage:
         optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=rate,
                                      weight_decay=plan.weight_decay)
         identity = {"stage": self.name, "shape": asdict(model.shape), "plan": asdict(plan),
-                    "samples": len(self._samples.of["train"])}
+                    "data": self._samples.fingerprint}
         epoch = resumed_at = self._resume(model, optimiser, identity)
         if epoch == 0 and has_adapter:
             self._note("start", model, rounds, 0.0, 0.0)
-        while epoch < epochs and epoch - self._best_epoch <= plan.patience:
+        while epoch < epochs and (self._best is None or
+                                  epoch - self._best_epoch <= plan.patience):
             is_late = deadline is not None and time.monotonic() > deadline
             if is_late and epoch > resumed_at:
                 break

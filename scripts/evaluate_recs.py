@@ -35,6 +35,7 @@ from recommendation_plot import PlotError, draw_all
 from recommendation_runs import (Draw, PartRun, chosen_common, chosen_each, merged, run_draw)
 from tessera_client import DEFAULT_URL, Client, TesseraError
 
+OVERLAP_MIN = 0.97  # Of the index's first hundred with the exact ones.
 CHOICE_MEASURES = [f"{measure}@{k}" for measure in ("recall", "ndcg", "hit")
                    for k in metrics.CUTOFFS]
 
@@ -195,7 +196,8 @@ class Evaluation:
             rows += [[name, "", "", "", "", "", f"not checked: {why}"]
                      for name, why in result.skipped.items()]
             print(f"{data.name} against numpy\n\n" + reports.aligned(rows) + "\n", flush=True)
-            good = good and all(one.passed for one in result.checks)
+            good = good and all(one.passed and one.overlap >= OVERLAP_MIN
+                                for one in result.checks)
             report["checks"].append({"set": data.name, "people": len(people),
                                      "methods": [one.as_json() for one in result.checks],
                                      "skipped": result.skipped} | loaded.describe())

@@ -62,8 +62,9 @@ def _run(options: argparse.Namespace) -> int:
         entry.name: getattr(options, entry.name) for entry in fields(model_of.Shape)
         if entry.name != "item_count"})
     samples = Samples(data, shape.max_history)
-    if len(samples.of["valid"]) == 0:
-        raise DataError("nobody has three events: there is nothing to validate by")
+    for split, events in (("valid", 3), ("train", 4)):
+        if len(samples.of[split]) == 0:
+            raise DataError(f"nobody has {events} events: there is nothing to {split} by")
     device = torch.device(options.device)
     options.out.mkdir(parents=True, exist_ok=True)
     print(f"{len(data.sequences):,} people, {shape.item_count:,} items, {data.count:,} events; "
@@ -191,7 +192,8 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
             parser.error(f"--{name.replace('_', '-')} must be above 0")
     if options.dim % options.heads:
         parser.error("--heads must divide --dim")
-    for name, low, high in (("dropout", 0, 0.99), ("decay", 0, 1), ("adapter_share", 1e-6, 1)):
+    for name, low, high in (("dropout", 0, 0.99), ("decay", 0, 1), ("patience", 0, 10**6),
+                            ("seed", 0, 2**62), ("judged", 0, 10**9), ("weight_decay", 0, 1), ("adapter_share", 1e-6, 1)):
         if not low <= getattr(options, name) <= high:
             parser.error(f"--{name.replace('_', '-')} must be from {low} to {high}")
 
