@@ -38,8 +38,8 @@ class Adapter {
   [[nodiscard]] std::size_t item_dim() const { return weights_.dim + (has_item_bias() ? 1 : 0); }
   [[nodiscard]] bool has_item_bias() const { return weights_.has_item_bias; }
 
-  /// The newest of `items`, which come oldest first with item_dim() values each. A person without any
-  /// has no vectors() yet.
+  /// The newest of `items`, which come oldest first with item_dim() values each. A person without
+  /// any has no vectors() yet.
   [[nodiscard]] Person begin(std::span<const std::vector<float>> items) const;
 
   /// The vectors of the persons' next rounds, as rows of dim() values; the matrix work of all of

@@ -159,7 +159,8 @@ void write_component_filters(const Value& query, JsonWriter& json) {
   json.end_array();
 }
 
-std::string options_text(const Object& object, const std::optional<Value>& query) {
+std::string options_text(const Object& object, const std::optional<Value>& query,
+                         bool has_adapter) {
   std::string text;
   JsonWriter json(text);
   json.begin_object();
@@ -170,7 +171,7 @@ std::string options_text(const Object& object, const std::optional<Value>& query
   }
   if (query) {
     write_component_filters(*query, json);
-    json.field(kHasQuery, true);
+    if (has_adapter) json.field(kHasQuery, true);
   }
   json.end_object();
   return text;
@@ -207,7 +208,7 @@ StartSession decode_start_session(const Value& body) {
       request.ttl_s = static_cast<std::uint32_t>(std::min(std::ceil(*seconds), double{UINT32_MAX}));
     }
   }
-  request.options_text = options_text(object, query);
+  request.options_text = options_text(object, query, request.options.adapter.has_value());
   return request;
 }
 

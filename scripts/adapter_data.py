@@ -32,7 +32,7 @@ class Interactions:
 
 
 def from_folder(folder: pathlib.Path) -> Interactions:
-    """train.tsv.gz, valid.tsv.gz and test.tsv.gz (user<TAB>item, in time order), one after another."""
+    """train.tsv.gz, valid.tsv.gz, test.tsv.gz (user<TAB>item, in time order), one after another."""
     events: dict[str, list[int]] = defaultdict(list)
     for split in SPLITS:
         path = folder / f"{split}.tsv.gz"

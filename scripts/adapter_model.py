@@ -18,6 +18,7 @@ from torch.nn import functional
 
 EPSILON = 1e-12
 INITIAL_DEVIATION = 0.02
+CONTEXT_SHARE = 0.1  # Of an item's size, that its context has at first.
 BACKBONES = ("sasrec", "gru4rec", "mean")
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "swish": functional.silu, "gelu": functional.gelu, "relu": functional.relu}
@@ -187,6 +188,16 @@ class Recommender(nn.Module):
         if self.adapter is not None:
             self.adapter.apply(_initialise)
 
+    @torch.no_grad()
+    def start_near_backbone(self, history: torch.Tensor) -> None:
+        """Scales the adapter's norms so that, before it has learned anything, it changes little:
+        its outputs have the size of what they stand for. `history`: of some people."""
+        self.eval()
+        item_size = self.items.weight[1:].std(dim=1).mean()
+        self.adapter.filter.norm.weight.fill_(CONTEXT_SHARE * item_size)
+        self.adapter.attention_norm.weight.fill_(item_size)
+        self.adapter.fuse_norm.weight.fill_(self.first_vectors(history).std(dim=1).mean())
+
     def first_vectors(self, history: torch.Tensor) -> torch.Tensor:
         return self.backbone(self.items(history), history > 0)
 
@@ -236,11 +247,13 @@ def best_items(model: Recommender, users: torch.Tensor, excluded: torch.Tensor,
 
 
 def unroll_rounds(model: Recommender, history: torch.Tensor, rounds: int,
-                  excluded: torch.Tensor | None) -> list[torch.Tensor]:
-    """u_1 .. u_T. Earlier rounds' items are left out of later ones and, in all rounds, `excluded`
-    (B x any; None: the context may hold items of the history, as in the authors' code)."""
+                  excluded: torch.Tensor | None,
+                  contexts: list[torch.Tensor] | None = None) -> list[torch.Tensor]:
+    """u_1 .. u_T; into `contexts` go the ids of rounds 1 .. T - 1. Earlier rounds' items are left
+    out of later ones and, in all rounds, `excluded` (B x any; None: the context may hold items of
+    the history, as in the authors' code)."""
     users = [model.first_vectors(history)]
-    contexts: list[torch.Tensor] = []
+    contexts = [] if contexts is None else contexts
     nothing = torch.zeros(len(history), 0, dtype=torch.long, device=history.device)
     while len(users) < rounds:
         out = torch.cat([nothing if excluded is None else excluded, *contexts], dim=1)

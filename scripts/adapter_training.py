@@ -33,8 +33,11 @@ class Plan:
     """How to train. The defaults are the paper's, but for epochs and seed."""
     rounds: int = 5
     decay: float = 0.3
-    # "bce": the paper's, over the wanted item and `negatives` of its own | "softmax" over all items |
-    # "sampled": softmax over the wanted item and `negatives` that a batch shares.
+    # Which samples later rounds learn from: "all", as in the paper, or "missed", those whose wanted
+    # item no earlier round has retrieved.
+    later_rounds: str = "all"
+    # "bce": the paper's, over the wanted item and `negatives` of its own | "softmax" over all
+    # items | "sampled": softmax over the wanted item and `negatives` that a batch shares.
     loss: str = "bce"
     negatives: int = 100
     context_includes_history: bool = False
@@ -111,20 +114,28 @@ class Loss:
         histories, wanted = self._samples.batch(pairs)
         history = torch.from_numpy(histories).to(self._device)
         target = torch.from_numpy(wanted).to(self._device)
+        contexts: list[torch.Tensor] = []
         users = model_of.unroll_rounds(model, history, rounds,
-                                       None if plan.context_includes_history else history)
+                                       None if plan.context_includes_history else history, contexts)
         loss_of = self._loss_of(model, pairs, target)
         total = torch.zeros((), device=self._device)
         for number, user in enumerate(users):
-            total = total + plan.decay ** number * loss_of(user)
+            losses = loss_of(user)
+            if number > 0 and plan.later_rounds == "missed":
+                is_missed = (torch.cat(contexts[:number], dim=1) != target[:, None]).all(dim=1)
+                losses = losses[is_missed]
+            if len(losses) > 0:
+                total = total + plan.decay ** number * losses.mean()
         return total
 
     def _loss_of(self, model: model_of.Recommender, pairs: np.ndarray,
                  target: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-        """What a round's user vectors cost. All rounds of a batch have the same negatives."""
+        """What each of a round's user vectors costs. All rounds of a batch have the same
+        negatives."""
         plan, item_count = self._plan, model.shape.item_count
         if plan.loss == "softmax":
-            return lambda users: functional.cross_entropy(model.scores(users), target)
+            return lambda users: functional.cross_entropy(model.scores(users), target,
+                                                          reduction="none")
         if plan.loss == "sampled":
             drawn = self._random.integers(1, item_count + 1, plan.negatives)
             return _sampled_softmax(model, target, torch.from_numpy(drawn).to(self._device))
@@ -157,7 +168,8 @@ def _cross_entropy_of_pairs(model: model_of.Recommender, candidates: torch.Tenso
     def loss(users: torch.Tensor) -> torch.Tensor:
         # Not a matrix product for each person: those are far slower on a CPU.
         scores = (vectors * users[:, None]).sum(dim=2) + bias
-        return functional.binary_cross_entropy_with_logits(scores, labels)
+        return functional.binary_cross_entropy_with_logits(scores, labels,
+                                                           reduction="none").mean(dim=1)
 
     return loss
 
@@ -171,7 +183,8 @@ def _sampled_softmax(model: model_of.Recommender, target: torch.Tensor, negative
         wanted = (model.items(target) * users).sum(dim=1) + model.bias[target]
         others = torch.addmm(model.bias[negatives], users, model.items(negatives).T)
         others = others.masked_fill(is_target, float("-inf"))
-        return functional.cross_entropy(torch.cat([wanted[:, None], others], dim=1), none)
+        return functional.cross_entropy(torch.cat([wanted[:, None], others], dim=1), none,
+                                        reduction="none")
 
     return loss
 

@@ -128,7 +128,7 @@ class Evaluation:
             self.client = Client(arguments.url)
             self.client.wait_ready(5)
 
-    # ---- what can be asked for 
+    # ---- what can be asked for
 
     def compare(self) -> dict[str, Any]:
         arguments = self.arguments
@@ -203,7 +203,7 @@ class Evaluation:
                                      "skipped": result.skipped} | loaded.describe())
         return report, good
 
-    # ---- steps 
+    # ---- steps
 
     def _head(self) -> dict[str, Any]:
         names = ("split", "holdout", "users", "history_max", "seeds", "choose", "choose_by",
@@ -277,7 +277,7 @@ class Evaluation:
             result[item] = frozenset([int(cluster)])
         return result, f"{count} clusters"
 
-    # ---- what is shown 
+    # ---- what is shown
 
     def _shown(self, runs: list[PartRun]) -> list[dict[str, Any]]:
         arguments = self.arguments

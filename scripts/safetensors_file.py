@@ -52,7 +52,8 @@ def from_bytes(data: bytes) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     if not isinstance(header, dict):
         raise FormatError("header: not an object")
     metadata = header.pop("__metadata__", {})
-    return {name: _tensor(name, entry, data[8 + length:]) for name, entry in header.items()}, metadata
+    tensors = data[8 + length:]
+    return {name: _tensor(name, entry, tensors) for name, entry in header.items()}, metadata
 
 
 def read(path: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

@@ -34,6 +34,7 @@ from adapter_training import CheckpointError, Judge, Plan, Stage
 from progress import Progress
 
 UPSERT_ROWS = 2000
+START_SAMPLES = 4096
 EXIT_OUT_OF_TIME = 3
 
 
@@ -78,6 +79,8 @@ def _run(options: argparse.Namespace) -> int:
     if not stages["base"].run(base, deadline):
         return _out_of_time()
     adapted.load_state_dict(base.state_dict(), strict=False)
+    some, _ = samples.batch(samples.of["train"][:START_SAMPLES])
+    adapted.start_near_backbone(torch.from_numpy(some).to(device))
     if not stages["adapter"].run(adapted, deadline):
         return _out_of_time()
 
@@ -148,8 +151,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", required=True, type=pathlib.Path, help="folder of the results")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--minutes", type=float, default=0,
-                        help="end with status 3 after the epoch when this time is over (0: no limit);"
-                             " the same command goes on")
+                        help="end with status 3 after the epoch when this time is over (0: no "
+                             "limit); the same command goes on")
     group = parser.add_argument_group("upload")
     group.add_argument("--upload", action="store_true")
     group.add_argument("--url", default=DEFAULT_URL)
@@ -170,7 +173,7 @@ def _arguments() -> argparse.Namespace:
 def _add_fields(group: argparse._ArgumentGroup, defaults: object, left_out: set[str]) -> None:
     """One option a field, with the field's type and default."""
     choices = {"backbone": model_of.BACKBONES, "activation": tuple(model_of.ACTIVATIONS),
-               "loss": ("bce", "softmax", "sampled")}
+               "loss": ("bce", "softmax", "sampled"), "later_rounds": ("all", "missed")}
     for entry in fields(defaults):
         if entry.name in left_out:
             continue
@@ -193,7 +196,8 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
     if options.dim % options.heads:
         parser.error("--heads must divide --dim")
     for name, low, high in (("dropout", 0, 0.99), ("decay", 0, 1), ("patience", 0, 10**6),
-                            ("seed", 0, 2**62), ("judged", 0, 10**9), ("weight_decay", 0, 1), ("adapter_share", 1e-6, 1)):
+                            ("seed", 0, 2**62), ("judged", 0, 10**9), ("weight_decay", 0, 1),
+                            ("adapter_share", 1e-6, 1)):
         if not low <= getattr(options, name) <= high:
             parser.error(f"--{name.replace('_', '-')} must be from {low} to {high}")
 

@@ -259,8 +259,9 @@ TEST_CASE("service: query answers carry interests, rounds and the plan", "[unit]
         R"({"points":[{"id":9,"version":3,"score":0.75}]})");
   result.points[0].interest = {1, 4, 0.75F};
   result.points[0].round = 2;
-  result.interests = {{0, 17, 0.625, 3, 2, PointId(8), {PointId(8), PointId(5)}, {"\"a\"", "7"}, std::nullopt},
-                      {1, std::nullopt, 0.375, 1, 1, std::nullopt, {}, {}, std::nullopt}};
+  result.interests = {
+      {0, 17, 0.625, 3, 2, PointId(8), {PointId(8), PointId(5)}, {"\"a\"", "7"}, std::nullopt},
+      {1, std::nullopt, 0.375, 1, 1, std::nullopt, {}, {}, std::nullopt}};
   result.rounds = {{1, 2, 1.0}, {2, 1, 0.5}};
   result.plan = QueryPlan{"exact_scan", 5, 6, 7, 8, {}};
   CHECK(under_test.call(kPost, path, R"({"query":[1,2],"explain":true,"with_payload":true})")

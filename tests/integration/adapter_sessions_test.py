@@ -1,5 +1,5 @@
-"""Sessions by a trained adapter: without a word from the person they are the rounds of a refinement,
-with feedback those of the formulas, over restarts, and whatever happens to the items."""
+"""Sessions by a trained adapter: without a word from the person they are the rounds of a
+refinement, with feedback those of the formulas, over restarts and deletions of items."""
 
 import unittest
 

@@ -105,7 +105,8 @@ class Rounds(SessionTest):
         for found, expected in zip(info["rounds"][1]["vector"], moved):
             self.assertAlmostEqual(found, expected, places=5)
         self.assertEqual(info["rounds"][1]["feedback"],
-                         [{"id": i, "score": 1} for i in liked] + [{"id": disliked[0], "score": -1}])
+                         [{"id": i, "score": 1} for i in liked] +
+                         [{"id": disliked[0], "score": -1}])
         self.assertEqual([r["points"] for r in info["rounds"]], [ids, ids_of(answer)])
         self.assertNotIn("vector", self.get(session)["rounds"][1])
         # Without new feedback: the next page of the same vector.
@@ -322,7 +323,8 @@ class Lasting(SessionTest):
                         return
                     ledger["rounds"].append(ids_of(answer))
                     ledger["feedback"].append(liked)
-            threads = [threading.Thread(target=work, args=(ledger, random.Random(generator.random())))
+            threads = [threading.Thread(target=work,
+                                        args=(ledger, random.Random(generator.random())))
                        for ledger in ledgers]
             for thread in threads:
                 thread.start()
@@ -528,7 +530,8 @@ class WrongRequests(SessionTest):
     def test_pairs_need_a_similarity(self):
         self.client.call("PUT", "/collections/e", {"vectors": {"size": 2, "distance": "Euclid"}})
         self.client.upsert("e", [1], [[1, 2]])
-        self.assertFails(400, "strategy.relevance_feedback: needs vectors compared by Cosine or Dot",
+        self.assertFails(400, "strategy.relevance_feedback: needs vectors compared by Cosine or "
+                              "Dot",
                          "POST", "/collections/e/sessions", {"query": [1, 2], "strategy": {
                              "relevance_feedback": {"a": 1, "b": 1, "c": 1}}})
 
