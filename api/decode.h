@@ -125,6 +125,8 @@ engine::RefineQuery decode_refine(const Value& value);
 /// What rounds begin with: a vector, an id, {"nearest"} or {"interests"}.
 std::variant<engine::VectorInput, engine::InterestsQuery> decode_first_query(const Value& value);
 std::vector<engine::HistoryInput> decode_history(const Value& value);
+retrieval::Explore decode_explore(const Value& value);
+retrieval::Attention decode_attention(const Value& value);
 std::optional<engine::SmoothingInput> decode_smoothing(const Value& value);
 /// A number of seconds, or digits with one of the units s, m, h, d; above 0.
 std::optional<double> decode_duration(const Value& value);

@@ -222,18 +222,6 @@ retrieval::Rocchio decode_rocchio(const Value& value) {
   return rocchio;
 }
 
-retrieval::Attention decode_attention(const Value& value) {
-  retrieval::Attention attention;
-  const Object object(value);
-  if (!object.ok()) return attention;
-  object.refuse_unknown({"gamma", "temperature"});
-  if (const auto gamma = object.given("gamma")) attention.gamma = gamma->number_from(0).value_or(0);
-  if (const auto temperature = object.given("temperature")) {
-    attention.temperature = temperature->number_above(0).value_or(attention.temperature);
-  }
-  return attention;
-}
-
 /// Sets the strategy, or the name of the adapter.
 void decode_strategy(const Value& value, RefineQuery& refine) {
   const Object object(value);
@@ -251,14 +239,7 @@ void decode_strategy(const Value& value, RefineQuery& refine) {
   if (const auto attention = object.given("attention")) {
     refine.strategy = decode_attention(*attention);
   }
-  if (const auto given = object.find("explore")) {
-    retrieval::Explore explore;
-    const Object settings(*given);
-    if (!settings.ok()) return;
-    settings.refuse_unknown({"beta"});
-    if (const auto beta = settings.given("beta")) explore.beta = beta->number_from(0).value_or(0);
-    refine.strategy = explore;
-  }
+  if (const auto explore = object.find("explore")) refine.strategy = decode_explore(*explore);
 }
 
 /// What only adapters have.
@@ -282,6 +263,27 @@ void decode_refined(const Value& query, RefineQuery& refine) {
 }
 
 }  // namespace
+
+retrieval::Explore decode_explore(const Value& value) {
+  retrieval::Explore explore;
+  const Object object(value);
+  if (!object.ok()) return explore;
+  object.refuse_unknown({"beta"});
+  if (const auto beta = object.given("beta")) explore.beta = beta->number_from(0).value_or(0);
+  return explore;
+}
+
+retrieval::Attention decode_attention(const Value& value) {
+  retrieval::Attention attention;
+  const Object object(value);
+  if (!object.ok()) return attention;
+  object.refuse_unknown({"gamma", "temperature"});
+  if (const auto gamma = object.given("gamma")) attention.gamma = gamma->number_from(0).value_or(0);
+  if (const auto temperature = object.given("temperature")) {
+    attention.temperature = temperature->number_above(0).value_or(attention.temperature);
+  }
+  return attention;
+}
 
 std::vector<HistoryInput> decode_history(const Value& value) {
   std::vector<HistoryInput> history;

@@ -49,27 +49,6 @@ retrieval::RelevanceFeedback decode_relevance_feedback(const Value& value) {
   return relevance;
 }
 
-retrieval::Explore decode_explore(const Value& value) {
-  retrieval::Explore explore;
-  const Object object(value);
-  if (!object.ok()) return explore;
-  object.refuse_unknown({"beta"});
-  if (const auto beta = object.given("beta")) explore.beta = beta->number_from(0).value_or(0);
-  return explore;
-}
-
-retrieval::Attention decode_attention(const Value& value) {
-  retrieval::Attention attention;
-  const Object object(value);
-  if (!object.ok()) return attention;
-  object.refuse_unknown({"gamma", "temperature"});
-  if (const auto gamma = object.given("gamma")) attention.gamma = gamma->number_from(0).value_or(0);
-  if (const auto temperature = object.given("temperature")) {
-    attention.temperature = temperature->number_above(0).value_or(attention.temperature);
-  }
-  return attention;
-}
-
 retrieval::SessionStrategy decode_session_strategy(const Value& value) {
   constexpr const char* kNames =
       "`rocchio`, `relevance_feedback`, `explore`, `attention`, `adapter`";

@@ -306,6 +306,7 @@ class Lasting(SessionTest):
             answer = self.start(item_vector(1000 + i), limit=3)
             ledgers.append({"session": answer["session"], "rounds": [ids_of(answer)],
                             "feedback": [[]]})
+        refused = []
         for _ in range(CYCLES):
             stop = threading.Event()
 
@@ -319,7 +320,10 @@ class Lasting(SessionTest):
                         answer = client.call(
                             "POST", f"/collections/c/sessions/{ledger['session']}/next",
                             {"round": number, "feedback": {"positive": liked}})
-                    except (TesseraError, OSError):
+                    except (TesseraError, OSError) as error:
+                        # Only a connection that ended with the daemon is no answer.
+                        if getattr(error, "status", 0) != 0:
+                            refused.append(str(error))
                         return
                     ledger["rounds"].append(ids_of(answer))
                     ledger["feedback"].append(liked)
@@ -333,6 +337,7 @@ class Lasting(SessionTest):
             stop.set()
             for thread in threads:
                 thread.join()
+            self.assertEqual(refused, [])
             self.daemon.start()
             self.client = self.daemon.client()
             for ledger in ledgers:
