@@ -112,7 +112,8 @@ class OnADaemon(DaemonTest):
             # The first round is the plain query of both.
             self.assertEqual(session["found"][0]["value"], paging["found"][0]["value"])
             self.assertGreater(paging["bytes_sent"][-1], 4 * session["bytes_sent"][-1])
-            # People here like a few topics: what they like leads to more of it.
+            # Feedback pulls towards one of several topics, which may cost some of the others: not
+            # more than this, or it is broken.
             self.assertGreater(session["found"][FEEDBACK_ROUNDS]["value"],
                                paging["found"][FEEDBACK_ROUNDS]["value"] - 0.3)
 
