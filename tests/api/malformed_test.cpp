@@ -4,6 +4,7 @@
 #include <catch2/catch.hpp>
 
 #include "support.h"
+#include "tests/datasets/source_tree.h"
 
 using namespace tessera::api;
 
@@ -30,7 +31,7 @@ Method method_named(const std::string& name) {
 
 /// Cases are three lines (method, target and status; body or <none>; error) and an empty line.
 std::vector<MalformedCase> read_cases(const std::string& name) {
-  std::ifstream file(std::string(TESSERA_SOURCE_DIR) + "/tests/api/malformed/" + name + ".txt");
+  std::ifstream file(tessera::testing::source_tree() / "tests/api/malformed" / (name + ".txt"));
   REQUIRE(file);
   std::vector<MalformedCase> cases;
   std::string head;

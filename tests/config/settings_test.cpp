@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "config/setting_table.h"
+#include "tests/datasets/source_tree.h"
 
 namespace tessera::config {
 namespace {
@@ -62,7 +63,7 @@ TEST_CASE("settings: without any source everything has its default", "[unit]") {
 
 TEST_CASE("settings: the shipped file loads, equals the defaults and names every setting",
           "[unit]") {
-  const std::string name = std::string(TESSERA_SOURCE_DIR) + "/config/tessera.toml";
+  const std::string name = testing::source_tree() / "config/tessera.toml";
   const auto loaded = load({.file = name, .environment = {}, .flags = {}});
   INFO((loaded.has_error() ? loaded.error().message() : "loaded"));
   REQUIRE(loaded.has_value());

@@ -12,6 +12,8 @@
 
 #include <zlib.h>
 
+#include "tests/datasets/source_tree.h"
+
 namespace tessera::testing {
 namespace {
 
@@ -105,8 +107,7 @@ class NormalSource {
 std::optional<std::filesystem::path> data_directory() {
   const char* named = std::getenv("TESSERA_DATA_DIR");
   const std::filesystem::path path =
-      named != nullptr ? std::filesystem::path(named)
-                       : std::filesystem::path(TESSERA_SOURCE_DIR) / ".." / "shared" / "data";
+      named != nullptr ? std::filesystem::path(named) : source_tree() / ".." / "shared" / "data";
   std::error_code error;
   if (!std::filesystem::is_directory(path, error)) return std::nullopt;
   return path;

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "tests/api/support.h"
+#include "tests/datasets/source_tree.h"
 #include "tests/fuzz/seeds.h"
 
 namespace tessera::fuzz {
@@ -111,7 +112,7 @@ void check_request(std::string_view input) {
 
 /// Requests of two lines, head and body. Those of tests/api have a third and an empty one.
 void read_requests(const std::string& path, std::vector<std::string>& requests) {
-  std::ifstream file(std::string(TESSERA_SOURCE_DIR) + path);
+  std::ifstream file(testing::source_tree().string() + path);
   TESSERA_ASSERT(file.is_open());
   for (std::string head, body, other; std::getline(file, head) && std::getline(file, body);) {
     std::istringstream words(head);

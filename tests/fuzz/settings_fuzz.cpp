@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "config/settings.h"
+#include "tests/datasets/source_tree.h"
 #include "tests/fuzz/seeds.h"
 #include "tests/support/temporary_directory.h"
 
@@ -49,7 +50,7 @@ void check_settings(std::string_view text) {
 }  // namespace
 
 std::vector<std::string> seeds() {
-  std::ifstream file(std::string(TESSERA_SOURCE_DIR) + "/config/tessera.toml");
+  std::ifstream file(testing::source_tree() / "config/tessera.toml");
   TESSERA_ASSERT(file.is_open());
   std::ostringstream shipped;
   shipped << file.rdbuf();

@@ -6,6 +6,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "tests/datasets/source_tree.h"
 #include "tests/tidy/source_rules.h"
 
 namespace tessera::tidy {
@@ -14,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 
 const fs::path& root() {
-  static const fs::path path = TESSERA_SOURCE_DIR;
+  static const fs::path path = testing::source_tree();
   return path;
 }
 
