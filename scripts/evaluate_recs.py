@@ -178,7 +178,7 @@ class Evaluation:
     def check_oracle(self) -> tuple[dict[str, Any], bool]:
         """The report, and whether everything was as wanted."""
         arguments = self.arguments
-        methods = self._selected(all_methods())
+        methods = self._selected(all_methods() + refinements(single_vectors()))
         report, good = self._head() | {"checks": []}, True
         for folder in arguments.folders:
             data = recs.load_set(folder, arguments.split, arguments.seeds[0], arguments.holdout)

@@ -2,10 +2,11 @@
 
 The oracle takes from the daemon what is not the method's business: the stored vectors to the bit,
 and which cluster every item is in. In exact mode quotas and items must be the same. Where items are
-not, two scores were too close for single precision (SAME_SCORE): the answer must still be an
-outcome of the same deferred acceptance with such scores taken as equal. The order must be the same
-too, but for components of the same weight, whose turns rounding decides: there it must follow the
-rule of the merge all the same.
+not, two scores were too close for single precision (SAME_SCORE): interests must still be an outcome
+of the same deferred acceptance with such scores taken as equal; of one vector, and of rounds from
+it, every place must hold an item whose own score is the one that belongs there. The order must
+follow the rule of the merge that was asked for: only components of the same weight may take their
+turns differently, and only items of the same score stand the other way round.
 """
 
 from dataclasses import dataclass, field
@@ -93,16 +94,17 @@ def _check_group(loaded: LoadedSet, oracle: Oracle, data: RecommendationSet, met
     wanted = [oracle.answer_one(search) for search in exact]
     through_index = loaded.answer([search_body(method, person, data.item_vectors, False)
                                    for person in group])
-    for person, want, found, walked in zip(group, wanted, loaded.results(exact), through_index,
-                                           strict=True):
+    for person, search, want, found, walked in zip(group, exact, wanted, loaded.results(exact),
+                                                   through_index, strict=True):
         one.answers += 1
         one.overlap += len(set(want.ids).intersection(walked)) / max(1, len(want.ids))
-        difference = compare(oracle, want, found, one)
+        difference = compare(oracle, search, want, found, one)
         if difference and not one.first_difference:
             one.first_difference = f"user {person.user}: {difference}"
 
 
-def compare(oracle: Oracle, want: Answer, found: dict[str, Any], one: Check) -> str:
+def compare(oracle: Oracle, search: dict[str, Any], want: Answer, found: dict[str, Any],
+            one: Check) -> str:
     """Counts one answer; what is wrong with it, if anything."""
     interests = found.get("interests", [])
     quotas = {interest["cluster"]: interest["quota"] for interest in interests}
@@ -110,7 +112,10 @@ def compare(oracle: Oracle, want: Answer, found: dict[str, Any], one: Check) -> 
     one.same_quotas += quotas == want.quotas
     one.same_list += ids == want.ids
     one.same_set += set(ids) == set(want.ids)
-    wrong = _difference(oracle, want, found, quotas, ids)
+    if want.vectors:
+        wrong = _difference(oracle, want, found, quotas, ids)
+    else:
+        wrong = oracle.difference_of_rounds(search, found["points"], SAME_SCORE)
     one.passes += not wrong
     return wrong
 
@@ -119,53 +124,62 @@ def _difference(oracle: Oracle, want: Answer, found: dict[str, Any], quotas: dic
                 ids: list[int]) -> str:
     if quotas != want.quotas:
         return f"quotas by cluster {quotas}, wanted {want.quotas}"
-    if ids == want.ids:
-        return ""
     if len(ids) != len(want.ids) or len(set(ids)) != len(ids):
         return f"{len(ids)} hits, {len(set(ids))} different, wanted {len(want.ids)}"
     if set(ids) != set(want.ids) and not _is_tie(oracle, want, found):
         more, less = set(ids) - set(want.ids), set(want.ids) - set(ids)
         return f"found {sorted(more)[:5]} instead of {sorted(less)[:5]}"
-    if not follows_merge(found, want.shares):
-        place = next(i for i, (a, b) in enumerate(zip(ids, want.ids, strict=True)) if a != b)
-        return f"another order from place {place + 1} on"
-    return ""
+    item = _wrong_score(oracle, want, found)
+    if item is not None:
+        return f"another score of {item}"
+    place = first_out_of_order(found, want.shares, want.merge)
+    return f"another order from place {place} on" if place else ""
 
 
 def _is_tie(oracle: Oracle, want: Answer, found: dict[str, Any]) -> bool:
-    if not want.vectors:
-        apart = np.abs(np.sort([point["score"] for point in found["points"]])
-                       - np.sort(list(want.scores.values())))
-        return bool(apart.max() <= SAME_SCORE)
-    clusters = [interest["cluster"] for interest in found["interests"]]
-    owners = {point["id"]: clusters[point["interest"]["component"]] for point in found["points"]}
-    counts = {cluster: list(owners.values()).count(cluster) for cluster in clusters}
+    owners = _owners(found)
+    counts = {interest["cluster"]: 0 for interest in found["interests"]}
+    for cluster in owners.values():
+        counts[cluster] += 1
     return counts == want.quotas and oracle.is_stable(want, owners, SAME_SCORE)
 
 
-def _score(point: dict[str, Any]) -> float:
-    return point["interest"]["score"] if "interest" in point else point["score"]
+def _owners(found: dict[str, Any]) -> dict[int, int]:
+    """Item -> cluster."""
+    clusters = [interest["cluster"] for interest in found["interests"]]
+    return {point["id"]: clusters[point["interest"]["component"]] for point in found["points"]}
 
 
-def follows_merge(found: dict[str, Any], shares: dict[int, float]) -> bool:
-    """Whether the order is one that the shares (by cluster) and scores allow: by turns, each to a
-    component that is furthest behind its share; or by score."""
-    scores = np.array([_score(point) for point in found["points"]])
-    if np.all(np.diff(scores) <= SAME_SCORE):
-        return True
-    if not found.get("interests"):
-        return False
-    weights = np.array([shares[interest["cluster"]] for interest in found["interests"]])
-    left = np.array([interest["returned"] for interest in found["interests"]])
+def _wrong_score(oracle: Oracle, want: Answer, found: dict[str, Any]) -> int | None:
+    """The first item whose score is not that of its own component."""
+    owners = _owners(found)
+    for point in found["points"]:
+        score = oracle.score(point["id"], want.vectors[owners[point["id"]]])
+        if abs(point["interest"]["score"] - score) > SAME_SCORE:
+            return point["id"]
+    return None
+
+
+def first_out_of_order(found: dict[str, Any], shares: dict[int, float], merge: str) -> int:
+    """The first place, from 1, that the merge does not allow, 0 if there is none. "interleave": by
+    turns, each to a component that is furthest behind its share (by cluster); "score": none scores
+    more than the one before."""
+    points, interests = found["points"], found["interests"]
+    scores = np.array([point["interest"]["score"] for point in points])
+    if merge == "score":
+        rising = np.flatnonzero(np.diff(scores) > SAME_SCORE)
+        return int(rising[0]) + 2 if len(rising) else 0
+    weights = np.array([shares[interest["cluster"]] for interest in interests])
+    left = np.array([interest["returned"] for interest in interests])
     taken = np.zeros(len(weights))
     last = np.full(len(weights), np.inf)
-    for place, point in enumerate(found["points"], 1):
+    for place, point in enumerate(points, 1):
         component = point["interest"]["component"]
         behind = np.where(left > taken, weights * place - taken, -np.inf)
         if (behind[component] < behind.max() - SAME_SHARE
                 or point["interest"]["rank"] != taken[component]
                 or scores[place - 1] > last[component] + SAME_SCORE):
-            return False
+            return place
         taken[component] += 1
         last[component] = scores[place - 1]
-    return True
+    return 0

@@ -37,6 +37,7 @@ class Answer:
     shares: dict[int, float] = field(default_factory=dict)  # By cluster, as `quotas`.
     vectors: dict[int, np.ndarray] = field(default_factory=dict)  # By cluster.
     excluded: set[int] = field(default_factory=set)
+    merge: str = "interleave"
 
 
 @dataclass
@@ -57,6 +58,17 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 def as_stored(vector: np.ndarray) -> np.ndarray:
     """Queries travel as single precision."""
     return vector.astype(np.float32).astype(np.float64)
+
+
+def filtered_out(search: dict[str, Any]) -> set[int]:
+    return {item for condition in search.get("filter", {}).get("must_not", [])
+            for item in condition["has_id"]}
+
+
+def round_sizes(limit: int, rounds: int) -> list[int]:
+    """ceil(limit / rounds) in each round, the last ones the rest."""
+    size = -(-limit // rounds)
+    return [min(size, limit - begin) for begin in range(0, limit, size)]
 
 
 def spherical_kmeans(vectors: np.ndarray, count: int, seed: int = 42) -> np.ndarray:
@@ -145,15 +157,15 @@ class Oracle:
         return [self.answer_one(search).ids for search in searches]
 
     def answer_one(self, search: dict[str, Any]) -> Answer:
-        query, limit = search["query"], search["limit"]
-        excluded: set[int] = set()
-        for condition in search.get("filter", {}).get("must_not", []):
-            excluded.update(condition["has_id"])
+        query, limit, excluded = search["query"], search["limit"], filtered_out(search)
         if isinstance(query, dict) and "refine" in query:
             return self._refine(query["refine"], limit, excluded)
         if isinstance(query, dict):
             return self._interests(query["interests"], limit, excluded)
         return self._nearest(unit(np.array(query)), limit, excluded)
+
+    def score(self, item: int, vector: np.ndarray) -> float:
+        return float(self._vectors[item] @ as_stored(vector))
 
     def is_stable(self, answer: Answer, owners: dict[int, int], tolerance: float) -> bool:
         """Whether another distribution of items (item -> cluster) is an outcome of the same
@@ -217,7 +229,7 @@ class Oracle:
         shares = active(weights / weights.sum(), limit, interests)
         answer, quotas = self._mixture(vectors, shares, limit, excluded | set(history),
                                        interests.get("merge", "interleave"))
-        answer.excluded = excluded | set(history)
+        answer.excluded, answer.merge = excluded | set(history), interests.get("merge", "interleave")
         for group, quota, share, own in zip(groups, quotas, shares, vectors, strict=True):
             if share > 0:
                 answer.quotas[group.cluster] = quota
@@ -300,14 +312,10 @@ class Oracle:
     def _refine(self, refine: dict[str, Any], limit: int, excluded: set[int]) -> Answer:
         if isinstance(refine["query"], dict):
             raise Unsupported("rounds over interests")
-        rounds, first = refine["rounds"], unit(np.array(refine["query"]))
-        history = self._vectors[refine["history"]]
         answer = Answer([])
         last: list[int] = []
-        for number in range(rounds):
-            vector = first if number == 0 else self._moved(first, refine["strategy"], history,
-                                                           answer.ids, last)
-            size = min(-(-limit // rounds), limit - len(answer.ids))
+        for size in round_sizes(limit, refine["rounds"]):
+            vector = self._of_round(refine, answer.ids, last)
             found = self._nearest(vector, size, excluded | set(answer.ids))
             last = found.ids
             answer.ids += last
@@ -315,6 +323,40 @@ class Oracle:
             if len(last) < size:
                 break
         return answer
+
+    def difference_of_rounds(self, search: dict[str, Any], points: list[dict[str, Any]],
+                             tolerance: float) -> str:
+        """What is wrong with an answer to one vector or to rounds from it, if anything. Every round
+        is asked again with what the answer's own earlier rounds hold, so that items of the same
+        score may stand for one another there without making all that follows wrong. Each place must
+        hold an item whose own score is the one that belongs there."""
+        query, excluded = search["query"], filtered_out(search)
+        refine = query["refine"] if isinstance(query, dict) else {"query": query, "rounds": 1}
+        ids = [point["id"] for point in points]
+        known = set(self._items.tolist()) - excluded
+        if len(set(ids)) != len(ids) or not known.issuperset(ids):
+            return "an item twice, or one that is excluded or unknown"
+        begin, last = 0, []
+        for size in round_sizes(search["limit"], refine["rounds"]):
+            vector = self._of_round(refine, ids[:begin], last)
+            best = self._nearest(vector, size, excluded.union(ids[:begin]))
+            last = ids[begin:begin + len(best.ids)]
+            own = self._vectors[last] @ as_stored(vector)
+            for place, (item, score) in enumerate(zip(best.ids, best.scores.values(), strict=True)):
+                if place >= len(last) or abs(own[place] - score) > tolerance:
+                    return f"place {begin + place + 1}: wanted {item}, which scores {score:.7f}"
+                if abs(points[begin + place]["score"] - score) > tolerance:
+                    return f"place {begin + place + 1}: another score than {score:.7f}"
+            begin += len(last)
+            if len(last) < size:
+                break
+        return "" if begin == len(ids) else f"{len(ids)} hits, wanted {begin}"
+
+    def _of_round(self, refine: dict[str, Any], found: list[int], last: list[int]) -> np.ndarray:
+        first = unit(np.array(refine["query"]))
+        if not found:
+            return first
+        return self._moved(first, refine["strategy"], self._vectors[refine["history"]], found, last)
 
     def _moved(self, first: np.ndarray, strategy: dict[str, Any], history: np.ndarray,
                found: list[int], last: list[int]) -> np.ndarray:

@@ -80,7 +80,8 @@ class Evaluation(DaemonTest):
         report = self.run_script(
             "evaluate_recs.py", self.write_set(), "--check-oracle", "--users", 25, "--clusters", 16,
             "--url", self.daemon.url, "--methods", "user", "default*", "interests 5*",
-            "smoothing 10*")
+            "smoothing 10*", "mean + explore .5", "mean + attention .3 t .1",
+            "user + rocchio .3 of 3")
         for row in report["checks"][0]["methods"]:
             self.assertTrue(row["passed"], f"seed {SEED}: {row}")
             self.assertEqual(row["answers"], 25)

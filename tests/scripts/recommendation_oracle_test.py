@@ -5,7 +5,7 @@ import unittest
 
 import numpy as np
 import recommendation_data as recs
-from recommendation_check import Check, compare, follows_merge
+from recommendation_check import Check, compare, first_out_of_order
 from recommendation_oracle import (Catalogue, Group, Oracle, StoredUser, Unsupported,
                                    active, interleaved, largest_remainder, smoothed, unit)
 
@@ -171,9 +171,9 @@ class Comparison(unittest.TestCase):
         self.oracle = Oracle(Catalogue(vectors, np.arange(300), np.arange(300) % 3))
         # As many as it takes for an item to be the last of its component, and its twin to be left.
         for self.limit in range(40, 60):
-            self.want = self.oracle.answer_one({
-                "query": {"interests": {"history": [0, 1, 2, 3, 4], "blend": 0.2,
-                                        "blend_with": "history"}}, "limit": self.limit})
+            self.search = {"query": {"interests": {"history": [0, 1, 2, 3, 4], "blend": 0.2,
+                                                   "blend_with": "history"}}, "limit": self.limit}
+            self.want = self.oracle.answer_one(self.search)
             self.lone = [item for item in self.want.ids
                          if 200 <= item < 250 and item + 50 not in self.want.ids]
             if self.lone:
@@ -201,7 +201,7 @@ class Comparison(unittest.TestCase):
 
     def passes(self, found):
         one = Check("m", answers=1)
-        text = compare(self.oracle, self.want, found, one)
+        text = compare(self.oracle, self.search, self.want, found, one)
         self.assertEqual(bool(text), not one.passed)
         return one.passed
 
@@ -236,6 +236,19 @@ class Comparison(unittest.TestCase):
         changed = self.want.ids[20:] + self.want.ids[:20]
         self.assertFalse(self.passes(self.found(changed)))
 
+    def test_order_of_score_is_for_those_who_ask_for_it(self):
+        by_score = sorted(self.want.ids, key=lambda item: -self.want.scores[item])
+        self.assertNotEqual(by_score, self.want.ids)
+        self.assertFalse(self.passes(self.found(by_score)))
+        self.want.merge = "score"
+        self.assertTrue(self.passes(self.found(by_score)))
+        self.assertFalse(self.passes(self.found(self.want.ids)))
+
+    def test_another_score_is_not(self):
+        found = self.found(self.want.ids)
+        found["points"][7]["interest"]["score"] += 1e-4
+        self.assertFalse(self.passes(found))
+
     def test_turns_of_equal_shares_may_change(self):
         shares = {1: 0.4, 2: 0.4, 3: 0.2}
 
@@ -245,9 +258,71 @@ class Comparison(unittest.TestCase):
                                for i, c in enumerate(components)],
                     "interests": [{"cluster": 1 + c, "returned": components.count(c)}
                                   for c in range(3)]}
-        self.assertTrue(follows_merge(listed(0, 1, 2, 0, 1), shares))
-        self.assertTrue(follows_merge(listed(1, 0, 2, 1, 0), shares))
-        self.assertFalse(follows_merge(listed(2, 1, 0, 1, 0), shares))
+        self.assertEqual(first_out_of_order(listed(0, 1, 2, 0, 1), shares, "interleave"), 0)
+        self.assertEqual(first_out_of_order(listed(1, 0, 2, 1, 0), shares, "interleave"), 0)
+        self.assertEqual(first_out_of_order(listed(2, 1, 0, 1, 0), shares, "interleave"), 1)
+
+
+class ComparisonOfRounds(unittest.TestCase):
+    """As above, for one vector and for rounds from it."""
+
+    def setUp(self):
+        random = np.random.default_rng(SEED)
+        vectors = recs.normalised(random.normal(size=(300, 6)))
+        vectors[250:] = vectors[200:250]
+        self.vectors = vectors.astype(float)
+        self.oracle = Oracle(Catalogue(vectors, np.arange(300), np.arange(300) % 3))
+        query = vectors[8].tolist()
+        history = {"must_not": [{"has_id": [8, 9]}]}
+        strategies = ({"explore": {"beta": 0.5}}, {"attention": {"gamma": 0.3, "temperature": 0.1}},
+                      {"rocchio": {"alpha": 0.7, "beta": 0.3, "feedback": 3}})
+        self.searches = [{"query": query, "limit": 60, "filter": history}]
+        self.searches += [{"limit": 60, "filter": history, "query": {"refine": {
+            "query": query, "history": [8, 9], "rounds": 5, "strategy": strategy}}}
+            for strategy in strategies]
+
+    def passes(self, search, ids, scores):
+        want = self.oracle.answer_one(search)
+        one = Check("m", answers=1)
+        points = [{"id": item, "score": score} for item, score in zip(ids, scores, strict=True)]
+        text = compare(self.oracle, search, want, {"points": points}, one)
+        self.assertEqual(bool(text), not one.passed)
+        return one.passed
+
+    def answer(self, search):
+        want = self.oracle.answer_one(search)
+        return want.ids, [want.scores[item] for item in want.ids]
+
+    def test_the_same(self):
+        for search in self.searches:
+            self.assertTrue(self.passes(search, *self.answer(search)))
+
+    def test_only_items_of_the_same_score_stand_for_one_another(self):
+        for search in self.searches:
+            ids, scores = self.answer(search)
+            places = [place for place, item in enumerate(ids) if item >= 200
+                      and (item + 50 if item < 250 else item - 50) in ids[place + 1:place + 2]]
+            self.assertTrue(places, f"seed {SEED}")
+            for place in places:
+                swapped = list(ids)
+                swapped[place:place + 2] = ids[place + 1], ids[place]
+                self.assertTrue(self.passes(search, swapped, scores), (search["query"], place))
+            for place in set(range(len(ids) - 1)) - set(places):
+                swapped = list(ids)
+                swapped[place:place + 2] = ids[place + 1], ids[place]
+                # The scores are those that belong there: it is the items that do not.
+                self.assertFalse(self.passes(search, swapped, scores), (search["query"], place))
+
+    def test_an_answer_without_the_movement_a_repeat_and_a_short_one_are_not(self):
+        plain = self.answer(self.searches[0])
+        for search in self.searches[1:]:
+            self.assertFalse(self.passes(search, *plain))
+        for search in self.searches:
+            ids, scores = self.answer(search)
+            self.assertFalse(self.passes(search, ids[:-1], scores[:-1]))
+            self.assertFalse(self.passes(search, [*ids[:-1], ids[0]], scores))
+            self.assertFalse(self.passes(search, [8, *ids[1:]], scores))
+            self.assertFalse(self.passes(search, ids, [score + 1e-4 for score in scores]))
 
 
 if __name__ == "__main__":
