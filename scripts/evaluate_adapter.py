@@ -3,7 +3,8 @@
 
 The collection and the adapter are those that scripts/train_adapter.py uploads (point id = item id).
 Of everybody with three events or more the last item is looked for with the history before it, in
-one round and in several; the gain of several over one comes with a bootstrap interval over people.
+one round and in several; the gain of several over one comes with a bootstrap interval over people,
+for the whole list and after every round.
 
   scripts/evaluate_adapter.py FOLDER --collection beauty --adapter default
   scripts/evaluate_adapter.py FOLDER --collection beauty --adapter default --rounds 5 2 --users 0
@@ -30,6 +31,7 @@ CUTOFFS = (10, 50, 100)
 HISTORY_MAX = 10_000  # That a request may hold.
 SEARCHES_PER_REQUEST = 50
 MEASURES = [f"{measure}@{k}" for measure in ("hit", "ndcg") for k in CUTOFFS]
+OF_ROUNDS = ("hit", "ndcg", "recall")
 
 
 @dataclass(frozen=True)
@@ -133,18 +135,24 @@ def search_of(case: Case, rounds: int, arguments: argparse.Namespace) -> dict[st
     return body
 
 
-def measured(case: Case, found: list[int]) -> dict[str, float]:
-    """Hit rate, and nDCG of the one wanted item: 1 / log2(rank + 1)."""
+def checked(case: Case, found: list[int]) -> list[bool]:
+    """Which place of an answer holds the wanted item."""
     if len(set(found)) != len(found):
         raise recs.DataError(f"user {case.user}: the answer repeats an item")
     if set(found).intersection(case.history) - {case.wanted}:
         raise recs.DataError(f"user {case.user}: the answer holds an item of the history")
-    return ranking_measures([item == case.wanted for item in found], 1, CUTOFFS)
+    return [item == case.wanted for item in found]
+
+
+def round_ends(limit: int, rounds: int) -> list[int]:
+    """How many items there are after every round."""
+    size = -(-limit // rounds)
+    return [min(limit, begin + size) for begin in range(0, limit, size)]
 
 
 def run_rounds(client: Client, cases: list[Case], rounds: int,
-               arguments: argparse.Namespace) -> tuple[dict[str, np.ndarray], float]:
-    """A value a person and measure, and milliseconds a query."""
+               arguments: argparse.Namespace) -> tuple[list[list[bool]], float]:
+    """Which places hold the wanted item, and milliseconds a query."""
     rows, seconds = [], 0.0
     progress = Progress(f"{rounds} round{'s' if rounds > 1 else ''}", len(cases))
     for group in chunks(cases, SEARCHES_PER_REQUEST):
@@ -152,29 +160,65 @@ def run_rounds(client: Client, cases: list[Case], rounds: int,
         started = time.monotonic()
         results = client.query_batch(arguments.collection, searches)
         seconds += time.monotonic() - started
-        rows += [measured(case, [point["id"] for point in result["points"]])
+        rows += [checked(case, [point["id"] for point in result["points"]])
                  for case, result in zip(group, results, strict=True)]
         progress.add(len(group))
     progress.finish()
-    return ({measure: np.array([row[measure] for row in rows]) for measure in MEASURES},
-            1000 * seconds / len(cases))
+    return rows, 1000 * seconds / len(cases)
+
+
+def values_at(rows: list[list[bool]], measures: tuple[str, ...], begin: int,
+              ends: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """A value a person: "hit@50" and so on, over the places from `begin` on up to each of `ends`.
+    With one wanted item recall is the hit rate, and nDCG 1 / log2(rank + 1)."""
+    depths = tuple(end - begin for end in ends)
+    judged = [ranking_measures(row[begin:], 1, depths) for row in rows]
+    return {f"{measure}@{end}": np.array([one[f"{measure}@{depth}"] for one in judged])
+            for measure in measures for end, depth in zip(ends, depths, strict=True)}
+
+
+class Comparison:
+    """Means and paired gains, all with the same resamples of people."""
+
+    def __init__(self, bootstrap: Bootstrap):
+        self._bootstrap = bootstrap
+
+    def means(self, values: dict[str, np.ndarray]) -> dict[str, Any]:
+        return {name: interval(one.mean(), self._bootstrap.means(one[:, None])[0])
+                for name, one in values.items()}
+
+    def gains(self, values: dict[str, np.ndarray], base: dict[str, np.ndarray]) -> dict[str, Any]:
+        return {name: interval(gain(one, base[name]),
+                               self._bootstrap.gains(one[:, None], base[name])[0])
+                for name, one in values.items()}
+
+    def per_round(self, rows: list[list[bool]], base_rows: list[list[bool]],
+                  ends: list[int]) -> list[dict[str, Any]]:
+        """After every round against as many items of one round; and every round's own items."""
+        result = []
+        for number, end in enumerate(ends, 1):
+            so_far, base = (values_at(some, OF_ROUNDS, 0, (end,)) for some in (rows, base_rows))
+            begin = ends[number - 2] if number > 1 else 0
+            own = values_at(rows, OF_ROUNDS, begin, (end,))
+            result.append({"round": number, "items": end} | {
+                name: {measure.partition("@")[0]: value for measure, value in part.items()}
+                for name, part in (("cumulative", self.means(so_far)), ("one", self.means(base)),
+                                   ("gain", self.gains(so_far, base)), ("own", self.means(own)))})
+        return result
 
 
 def evaluate(client: Client, cases: list[Case], arguments: argparse.Namespace) -> dict[str, Any]:
-    bootstrap = Bootstrap(len(cases), arguments.seed, arguments.resamples)
-    base, base_ms = run_rounds(client, cases, 1, arguments)
-    rows = [{"rounds": 1, "ms_per_query": base_ms, "measures": {
-        measure: interval(base[measure].mean(), bootstrap.means(base[measure][:, None])[0])
-        for measure in MEASURES}}]
+    comparison = Comparison(Bootstrap(len(cases), arguments.seed, arguments.resamples))
+    base_rows, base_ms = run_rounds(client, cases, 1, arguments)
+    base = values_at(base_rows, ("hit", "ndcg"), 0, CUTOFFS)
+    rows = [{"rounds": 1, "ms_per_query": base_ms, "measures": comparison.means(base)}]
     for rounds in arguments.rounds:
-        values, milliseconds = run_rounds(client, cases, rounds, arguments)
-        rows.append({"rounds": rounds, "ms_per_query": milliseconds, "measures": {
-            measure: interval(values[measure].mean(),
-                              bootstrap.means(values[measure][:, None])[0])
-            for measure in MEASURES}, "gain": {
-            measure: interval(gain(values[measure], base[measure]),
-                              bootstrap.gains(values[measure][:, None], base[measure])[0])
-            for measure in MEASURES}})
+        found, milliseconds = run_rounds(client, cases, rounds, arguments)
+        values = values_at(found, ("hit", "ndcg"), 0, CUTOFFS)
+        rows.append({"rounds": rounds, "ms_per_query": milliseconds,
+                     "measures": comparison.means(values), "gain": comparison.gains(values, base),
+                     "per_round": comparison.per_round(found, base_rows,
+                                                       round_ends(arguments.limit, rounds))})
     return {"people": len(cases), "rows": rows}
 
 
@@ -189,7 +233,24 @@ def table(report: dict[str, Any]) -> str:
     gains += [[f"{row['rounds']} against 1"] + [percent(row["gain"][measure])
                                                 for measure in MEASURES]
               for row in report["rows"] if "gain" in row]
-    return text + ("\n\n" + aligned(gains) if len(gains) > 1 else "")
+    text += "\n\n" + aligned(gains) if len(gains) > 1 else ""
+    return text + "".join("\n\n" + rounds_table(row) for row in report["rows"]
+                          if "per_round" in row)
+
+
+def rounds_table(row: dict[str, Any]) -> str:
+    names = {"hit": "HR", "ndcg": "NDCG", "recall": "Recall"}
+    head = ["after round", "items"]
+    for text in ("{}", "{}, 1 round", "{} gain", "{} of its own"):
+        head += [text.format(names[measure]) for measure in OF_ROUNDS]
+    rows = [head]
+    for one in row["per_round"]:
+        cells = [str(one["round"]), str(one["items"])]
+        for part in ("cumulative", "one", "gain", "own"):
+            cells += [percent(one[part][measure]) if part == "gain"
+                      else f"{one[part][measure]['value']:.4f}" for measure in OF_ROUNDS]
+        rows.append(cells)
+    return f"{row['rounds']} rounds, one by one\n\n" + aligned(rows)
 
 
 if __name__ == "__main__":

@@ -229,7 +229,8 @@ class Oracle:
         shares = active(weights / weights.sum(), limit, interests)
         answer, quotas = self._mixture(vectors, shares, limit, excluded | set(history),
                                        interests.get("merge", "interleave"))
-        answer.excluded, answer.merge = excluded | set(history), interests.get("merge", "interleave")
+        answer.excluded = excluded | set(history)
+        answer.merge = interests.get("merge", "interleave")
         for group, quota, share, own in zip(groups, quotas, shares, vectors, strict=True):
             if share > 0:
                 answer.quotas[group.cluster] = quota

@@ -11,6 +11,7 @@ import evaluate_adapter
 import numpy as np
 import recommendation_data as recs
 from evaluate_adapter import Case
+from recommendation_bootstrap import Bootstrap
 
 SEED = 9
 
@@ -70,11 +71,32 @@ class Searches(unittest.TestCase):
         self.assertTrue(body["query"]["refine"]["context_includes_history"])
 
     def test_one_wanted_item_at_a_rank(self):
-        row = evaluate_adapter.measured(self.CASE, [1, 2, 6] + list(range(10, 90)))
-        self.assertEqual((row["hit@10"], row["ndcg@50"]), (1, 1 / math.log2(4)))
+        row = evaluate_adapter.checked(self.CASE, [1, 2, 6] + list(range(10, 90)))
+        values = evaluate_adapter.values_at([row], ("hit", "ndcg"), 0, (10, 50))
+        self.assertEqual((values["hit@10"][0], values["ndcg@50"][0]), (1, 1 / math.log2(4)))
         for bad, text in (([1, 1], "repeats"), ([1, 5], "history")):
             with self.assertRaisesRegex(recs.DataError, text):
-                evaluate_adapter.measured(self.CASE, bad)
+                evaluate_adapter.checked(self.CASE, bad)
+
+    def test_every_round_for_itself_and_with_those_before(self):
+        self.assertEqual(evaluate_adapter.round_ends(100, 5), [20, 40, 60, 80, 100])
+        self.assertEqual(evaluate_adapter.round_ends(10, 4), [3, 6, 9, 10])
+        self.assertEqual(evaluate_adapter.round_ends(2, 5), [1, 2])
+        places = (0, 4, 5, 9, None)  # From 0; two rounds of five.
+        rows = [[place == wanted for place in range(10)] for wanted in places]
+        base = [[place == 9 for place in range(10)]] * len(rows)
+        comparison = evaluate_adapter.Comparison(Bootstrap(len(rows), SEED, 50))
+        first, second = comparison.per_round(rows, base, [5, 10])
+        self.assertEqual((first["round"], first["items"], second["items"]), (1, 5, 10))
+        for measure in ("hit", "recall"):
+            for part, expected in (("cumulative", 0.4), ("own", 0.4), ("one", 0)):
+                self.assertAlmostEqual(first[part][measure]["value"], expected)
+            for part, expected in (("cumulative", 0.8), ("own", 0.4), ("one", 1), ("gain", -0.2)):
+                self.assertAlmostEqual(second[part][measure]["value"], expected)
+        discounts = [1 / math.log2(rank + 2) for rank in range(10)]
+        self.assertAlmostEqual(second["cumulative"]["ndcg"]["value"],
+                               sum(discounts[place] for place in (0, 4, 5, 9)) / 5)
+        self.assertAlmostEqual(second["own"]["ndcg"]["value"], (discounts[0] + discounts[4]) / 5)
 
 
 class Daemon:
@@ -105,7 +127,15 @@ class Gains(unittest.TestCase):
         self.assertAlmostEqual(gain["value"], five["measures"]["hit@100"]["value"]
                                / one["measures"]["hit@100"]["value"] - 1)
         self.assertTrue(0.4 < gain["low"] < gain["value"] < gain["high"] < 1.9, gain)
-        self.assertIn("5 against 1", evaluate_adapter.table(report))
+        self.assertEqual([one["items"] for one in five["per_round"]], [20, 40, 60, 80, 100])
+        last = five["per_round"][-1]
+        self.assertEqual(last["cumulative"]["hit"], five["measures"]["hit@100"])
+        self.assertEqual(last["gain"]["ndcg"], five["gain"]["ndcg@100"])
+        self.assertAlmostEqual(sum(one["own"]["hit"]["value"] for one in five["per_round"]),
+                               last["cumulative"]["hit"]["value"])
+        text = evaluate_adapter.table(report)
+        self.assertIn("5 against 1", text)
+        self.assertIn("NDCG of its own", text)
 
 
 if __name__ == "__main__":
