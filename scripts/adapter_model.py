@@ -18,6 +18,7 @@ from torch.nn import functional
 
 EPSILON = 1e-12
 INITIAL_DEVIATION = 0.02
+CACHED_ROWS = 128  # Of scores of all items, so that a CPU ranks them while they are in its cache.
 CONTEXT_SHARE = 0.1  # Of an item's size, that its context has at first.
 BACKBONES = ("sasrec", "gru4rec", "mean")
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -41,6 +42,24 @@ class Shape:
     item_bias: bool = True
 
 
+class Dropout(nn.Module):
+    """As nn.Dropout, which draws an element's bits one after another on a CPU and takes longer
+    than the products around it: here four elements share a draw."""
+
+    def __init__(self, share: float):
+        super().__init__()
+        self._dropped = round(share * 65536)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training or self._dropped == 0:
+            return x
+        drawn = torch.empty((x.numel() + 3) // 4, dtype=torch.int64, device=x.device)
+        # The bits of a non-negative int64: the highest of four int16 would never be negative.
+        bits = drawn.random_(-2**63, None).view(torch.int16)[:x.numel()].view(x.shape)
+        kept = (bits >= self._dropped - 32768).to(x.dtype)
+        return x * kept.mul_(65536 / (65536 - self._dropped))
+
+
 class SasRec(nn.Module):
     """Transformer encoder; the newest item has the last position."""
 
@@ -49,7 +68,7 @@ class SasRec(nn.Module):
         self.heads = shape.heads
         self.position = nn.Embedding(shape.max_history, shape.dim)
         self.norm = nn.LayerNorm(shape.dim, eps=EPSILON)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
         self.layers = nn.ModuleList(SasRecLayer(shape) for _ in range(shape.layers))
 
     def forward(self, vectors: torch.Tensor, is_item: torch.Tensor) -> torch.Tensor:
@@ -77,7 +96,7 @@ class SasRecLayer(nn.Module):
                                            "output": nn.Linear(shape.inner, shape.dim),
                                            "norm": nn.LayerNorm(shape.dim, eps=EPSILON)})
         self.activation = ACTIVATIONS[shape.activation]
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
 
     def forward(self, x: torch.Tensor, seen: torch.Tensor, allowed: torch.Tensor) -> torch.Tensor:
         """The places `x` attend to the places `seen`; only the last place of the last layer is
@@ -102,7 +121,7 @@ class Gru4Rec(nn.Module):
         super().__init__()
         self.gru = nn.GRU(shape.dim, shape.hidden, batch_first=True)
         self.dense = nn.Linear(shape.hidden, shape.dim)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
 
     def forward(self, vectors: torch.Tensor, is_item: torch.Tensor) -> torch.Tensor:
         # The oldest item first and the padding behind, where it does not reach the state wanted.
@@ -132,7 +151,7 @@ class Filter(nn.Module):
         self.weight = nn.Parameter(INITIAL_DEVIATION * torch.randn(frequencies, shape.dim, 2))
         self.linear = nn.Linear(shape.dim, shape.dim)
         self.norm = nn.LayerNorm(shape.dim, eps=EPSILON)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
 
     def kernel(self) -> torch.Tensor:
         """K x D: the circular convolution that the weights of the frequencies are."""
@@ -155,7 +174,7 @@ class Adapter(nn.Module):
         self.fuse_hidden = nn.Linear(2 * dim, 2 * dim)
         self.fuse_output = nn.Linear(2 * dim, dim)
         self.fuse_norm = nn.LayerNorm(dim, eps=EPSILON)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = Dropout(shape.dropout)
 
     def rewrite(self, history: torch.Tensor, context: torch.Tensor,
                 is_context: torch.Tensor) -> torch.Tensor:
@@ -167,8 +186,11 @@ class Adapter(nn.Module):
         rewritten = self.attention_norm(self.dropout(weights @ context) + history)
         return torch.where(is_context.any(dim=1)[:, None, None], rewritten, history)
 
-    def fuse(self, encoded: torch.Tensor, earlier: torch.Tensor) -> torch.Tensor:
-        _, state = self.gru(earlier)
+    def read(self, user: torch.Tensor, state: torch.Tensor | None) -> torch.Tensor:
+        """The GRU's state after one more user vector; 1 x B x D."""
+        return self.gru(user[:, None], state)[1]
+
+    def fuse(self, encoded: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
         hidden = torch.relu(self.fuse_hidden(torch.cat([encoded, state[-1]], dim=1)))
         return self.fuse_norm(self.dropout(self.fuse_output(hidden)) + encoded)
 
@@ -201,15 +223,6 @@ class Recommender(nn.Module):
     def first_vectors(self, history: torch.Tensor) -> torch.Tensor:
         return self.backbone(self.items(history), history > 0)
 
-    def next_vectors(self, history: torch.Tensor, rounds: list[torch.Tensor],
-                     earlier: list[torch.Tensor]) -> torch.Tensor:
-        """u_t from the ids (0: none) that each earlier round retrieved and the earlier u."""
-        context = torch.cat([self.adapter.filter(self.items(ids)) for ids in rounds], dim=1)
-        is_context = torch.cat(rounds, dim=1) > 0
-        rewritten = self.adapter.rewrite(self.items(history), context, is_context)
-        encoded = self.backbone(rewritten, history > 0)
-        return self.adapter.fuse(encoded, torch.stack(earlier, dim=1))
-
     def scores(self, users: torch.Tensor) -> torch.Tensor:
         """B x (items + 1); padding scores minus infinity."""
         scores = torch.addmm(self.bias, users, self.items.weight.T)
@@ -239,7 +252,13 @@ def _initialise(module: nn.Module) -> None:
 def best_items(model: Recommender, users: torch.Tensor, excluded: torch.Tensor,
                count: int) -> torch.Tensor:
     """B x count ids, best first; 0 where there are no more. `excluded`: B x any ids."""
-    scores = model.scores(users)
+    rows = len(users) if users.is_cuda else CACHED_ROWS
+    found = [_best_of(model.scores(users[first:first + rows]), excluded[first:first + rows], count)
+             for first in range(0, len(users), rows)]
+    return torch.cat(found) if found else users.new_zeros((0, count), dtype=torch.long)
+
+
+def _best_of(scores: torch.Tensor, excluded: torch.Tensor, count: int) -> torch.Tensor:
     scores.scatter_(1, excluded, float("-inf"))
     found, ids = scores.topk(min(count, scores.shape[1]), dim=1)
     ids = torch.where(torch.isinf(found), torch.zeros_like(ids), ids)
@@ -252,13 +271,23 @@ def unroll_rounds(model: Recommender, history: torch.Tensor, rounds: int,
     """u_1 .. u_T; into `contexts` go the ids of rounds 1 .. T - 1. Earlier rounds' items are left
     out of later ones and, in all rounds, `excluded` (B x any; None: the context may hold items of
     the history, as in the authors' code)."""
-    users = [model.first_vectors(history)]
+    vectors, is_item = model.items(history), history > 0
+    users = [model.backbone(vectors, is_item)]
     contexts = [] if contexts is None else contexts
-    nothing = torch.zeros(len(history), 0, dtype=torch.long, device=history.device)
+    out = torch.zeros(len(history), 0, dtype=torch.long, device=history.device)
+    out = out if excluded is None else excluded
+    filtered: list[torch.Tensor] = []
+    state = None
     while len(users) < rounds:
-        out = torch.cat([nothing if excluded is None else excluded, *contexts], dim=1)
-        contexts.append(best_items(model, users[-1].detach(), out, model.shape.round_items))
-        users.append(model.next_vectors(history, contexts, users))
+        found = best_items(model, users[-1].detach(), out, model.shape.round_items)
+        contexts.append(found)
+        out = torch.cat([out, found], dim=1)
+        # What the filter makes of a round, and what the GRU has read, serve all later rounds.
+        filtered.append(model.adapter.filter(model.items(found)))
+        rewritten = model.adapter.rewrite(vectors, torch.cat(filtered, dim=1),
+                                          torch.cat(contexts, dim=1) > 0)
+        state = model.adapter.read(users[-1], state)
+        users.append(model.adapter.fuse(model.backbone(rewritten, is_item), state))
     return users
 
 

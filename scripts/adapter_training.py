@@ -19,9 +19,12 @@ from progress import Progress
 from torch.nn import functional
 
 DEPTHS = (50, 100)
+MEASURES = tuple(f"{name}@{depth}" for depth in DEPTHS for name in ("hr", "ndcg"))
 JUDGE_BATCH = 512
 NOT_FOUND = 1 << 40
-CHOOSE_BY = "hr@50"
+# What the first stage does not depend on: its checkpoint may be the start of several second stages.
+OF_SECOND_STAGE = {"rounds", "decay", "later_rounds", "context_includes_history", "adapter_epochs",
+                   "adapter_learning_rate", "tuning_learning_rate", "adapter_share"}
 
 
 class CheckpointError(Exception):
@@ -43,6 +46,8 @@ class Plan:
     context_includes_history: bool = False
     learning_rate: float = 1e-3
     adapter_learning_rate: float = 1e-3
+    # Of backbone and items in the second stage; 0 leaves them, and so the first round, as they are.
+    tuning_learning_rate: float = 1e-3
     weight_decay: float = 0.0
     clip: float = 10.0
     batch: int = 1024
@@ -51,6 +56,7 @@ class Plan:
     patience: int = 10
     adapter_share: float = 1.0  # Of the samples, in an epoch of the second stage.
     judged: int = 0  # People of the validation; 0: all.
+    choose_by: str = "hr@50"  # The validation's measure that decides which epoch is the best.
     limit: int = 100
     seed: int = 42
 
@@ -120,6 +126,8 @@ class Loss:
         loss_of = self._loss_of(model, pairs, target)
         total = torch.zeros((), device=self._device)
         for number, user in enumerate(users):
+            if not user.requires_grad:  # The first round of a backbone that stays as it is.
+                continue
             losses = loss_of(user)
             if number > 0 and plan.later_rounds == "missed":
                 is_missed = (torch.cat(contexts[:number], dim=1) != target[:, None]).all(dim=1)
@@ -177,14 +185,15 @@ def _cross_entropy_of_pairs(model: model_of.Recommender, candidates: torch.Tenso
 def _sampled_softmax(model: model_of.Recommender, target: torch.Tensor, negatives: torch.Tensor
                      ) -> Callable[[torch.Tensor], torch.Tensor]:
     is_target = negatives[None] == target[:, None]
-    none = torch.zeros_like(target)
+    # Looked up once for all rounds: the gradient of a look-up has the size of the item table.
+    vectors, bias = model.items(target), model.bias[target]
+    other_vectors, other_bias = model.items(negatives).T, model.bias[negatives]
 
     def loss(users: torch.Tensor) -> torch.Tensor:
-        wanted = (model.items(target) * users).sum(dim=1) + model.bias[target]
-        others = torch.addmm(model.bias[negatives], users, model.items(negatives).T)
-        others = others.masked_fill(is_target, float("-inf"))
-        return functional.cross_entropy(torch.cat([wanted[:, None], others], dim=1), none,
-                                        reduction="none")
+        wanted = (vectors * users).sum(dim=1) + bias
+        others = torch.addmm(other_bias, users, other_vectors)
+        others = others.masked_fill_(is_target, float("-inf")).logsumexp(dim=1)
+        return functional.softplus(others - wanted)
 
     return loss
 
@@ -209,10 +218,10 @@ class Stage:
         plan = self._plan
         rounds = plan.rounds if has_adapter else 1
         epochs = plan.adapter_epochs if has_adapter else plan.epochs
-        rate = plan.adapter_learning_rate if has_adapter else plan.learning_rate
-        optimiser = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=rate,
-                                     weight_decay=plan.weight_decay)
-        identity = {"stage": self.name, "shape": asdict(model.shape), "plan": asdict(plan),
+        optimiser = torch.optim.Adam(self._trained(model), weight_decay=plan.weight_decay)
+        settings = {name: value for name, value in asdict(plan).items()
+                    if has_adapter or name not in OF_SECOND_STAGE}
+        identity = {"stage": self.name, "shape": asdict(model.shape), "plan": settings,
                     "data": self._samples.fingerprint}
         epoch = resumed_at = self._resume(model, optimiser, identity)
         if epoch == 0 and has_adapter:
@@ -228,8 +237,8 @@ class Stage:
             self.curve.losses.append(loss)
             self.curve.seconds.append(seconds)
             self.curve.valid.append(self._note(str(epoch + 1), model, rounds, loss, seconds))
-            if self._best is None or self.curve.valid[-1][CHOOSE_BY] > \
-                    self.curve.valid[self._best_epoch][CHOOSE_BY]:
+            if self._best is None or self.curve.valid[-1][plan.choose_by] > \
+                    self.curve.valid[self._best_epoch][plan.choose_by]:
                 self._best, self._best_epoch = copy.deepcopy(model.state_dict()), epoch
             epoch += 1
             self._keep(model, optimiser, identity, epoch)
@@ -237,6 +246,21 @@ class Stage:
         if self._best is not None:
             model.load_state_dict(self._best)
         return is_finished
+
+    def _trained(self, model: model_of.Recommender) -> list[dict]:
+        """Groups of parameters for the optimiser."""
+        plan = self._plan
+        if model.adapter is None:
+            return [{"params": [p for p in model.parameters() if p.requires_grad],
+                     "lr": plan.learning_rate}]
+        inner = set(model.adapter.parameters())
+        outer = [p for p in model.parameters() if p.requires_grad and p not in inner]
+        for parameter in outer:
+            parameter.requires_grad_(plan.tuning_learning_rate > 0)
+        groups = [{"params": list(model.adapter.parameters()), "lr": plan.adapter_learning_rate}]
+        if plan.tuning_learning_rate > 0:
+            groups.append({"params": outer, "lr": plan.tuning_learning_rate})
+        return groups
 
     def _epoch(self, model: model_of.Recommender, optimiser: torch.optim.Optimizer, epoch: int,
                rounds: int) -> float:
@@ -252,9 +276,10 @@ class Stage:
         for pairs in batches:
             optimiser.zero_grad(set_to_none=True)
             loss = loss_of(model, pairs, rounds)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), self._plan.clip)
-            optimiser.step()
+            if loss.requires_grad:  # Not where later rounds alone learn and nothing was missed.
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(model.parameters(), self._plan.clip)
+                optimiser.step()
             total += loss.detach() * len(pairs)
             count += len(pairs)
             progress.add(len(pairs))

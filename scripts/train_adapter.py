@@ -30,8 +30,9 @@ except ImportError:
 import adapter_model as model_of
 import safetensors_file
 from adapter_data import DataError, Interactions, Samples, from_daemon, from_folder
-from adapter_training import CheckpointError, Judge, Plan, Stage
+from adapter_training import MEASURES, CheckpointError, Judge, Plan, Stage
 from progress import Progress
+from training_memory import keep_freed_memory
 
 UPSERT_ROWS = 2000
 START_SAMPLES = 4096
@@ -67,6 +68,10 @@ def _run(options: argparse.Namespace) -> int:
         if len(samples.of[split]) == 0:
             raise DataError(f"nobody has {events} events: there is nothing to {split} by")
     device = torch.device(options.device)
+    if device.type == "cpu":
+        keep_freed_memory()
+    if options.threads:
+        torch.set_num_threads(options.threads)
     options.out.mkdir(parents=True, exist_ok=True)
     print(f"{len(data.sequences):,} people, {shape.item_count:,} items, {data.count:,} events; "
           f"{len(samples.of['train']):,} training samples; {shape.backbone} on {device}")
@@ -150,6 +155,7 @@ def _arguments() -> argparse.Namespace:
                         help="instead of a folder: the events of a running daemon's users")
     parser.add_argument("--out", required=True, type=pathlib.Path, help="folder of the results")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=0, help="of a CPU (0: one a core)")
     parser.add_argument("--minutes", type=float, default=0,
                         help="end with status 3 after the epoch when this time is over (0: no "
                              "limit); the same command goes on")
@@ -173,7 +179,8 @@ def _arguments() -> argparse.Namespace:
 def _add_fields(group: argparse._ArgumentGroup, defaults: object, left_out: set[str]) -> None:
     """One option a field, with the field's type and default."""
     choices = {"backbone": model_of.BACKBONES, "activation": tuple(model_of.ACTIVATIONS),
-               "loss": ("bce", "softmax", "sampled"), "later_rounds": ("all", "missed")}
+               "loss": ("bce", "softmax", "sampled"), "later_rounds": ("all", "missed"),
+               "choose_by": MEASURES}
     for entry in fields(defaults):
         if entry.name in left_out:
             continue
@@ -196,6 +203,7 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
     if options.dim % options.heads:
         parser.error("--heads must divide --dim")
     for name, low, high in (("dropout", 0, 0.99), ("decay", 0, 1), ("patience", 0, 10**6),
+                            ("threads", 0, 1024), ("tuning_learning_rate", 0, 1),
                             ("seed", 0, 2**62), ("judged", 0, 10**9), ("weight_decay", 0, 1),
                             ("adapter_share", 1e-6, 1)):
         if not low <= getattr(options, name) <= high:

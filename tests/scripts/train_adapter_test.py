@@ -4,6 +4,7 @@ needs it."""
 import gzip
 import json
 import pathlib
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -77,6 +78,24 @@ class Model(unittest.TestCase):
             for expected, found in zip(users, same, strict=True):
                 torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
+    def test_dropout_drops_its_share_and_keeps_the_mean(self):
+        layer = model_of.Dropout(0.3)
+        x = torch.ones(301, 333, requires_grad=True)
+        y = layer(x)
+        kept = y > 0
+        self.assertAlmostEqual(float(kept.float().mean()), 0.7, delta=0.01)
+        torch.testing.assert_close(y[kept], torch.full_like(y[kept], 1 / 0.7), rtol=1e-4, atol=0)
+        # The four elements of a draw are independent of one another.
+        four = kept.flatten()[:100_000].view(-1, 4).float()
+        self.assertLess(float((np.corrcoef(four.T.numpy()) - np.eye(4)).__abs__().max()), 0.03)
+        y.sum().backward()
+        torch.testing.assert_close(x.grad, y.detach())
+        torch.manual_seed(SEED)
+        first = layer(x)
+        torch.manual_seed(SEED)
+        self.assertTrue(torch.equal(first, layer(x)))
+        self.assertIs(layer.eval()(x), x)
+
     def test_no_round_repeats_an_item_and_none_of_the_history_comes_back(self):
         model = self.model()
         history = torch.randint(1, 61, (6, 9))
@@ -131,6 +150,32 @@ class Data(unittest.TestCase):
                      for row, item in zip(histories.tolist(), wanted, strict=True)]
             self.assertEqual(found, pairs, split)
 
+    def test_batches_of_like_length_give_the_vectors_of_whole_padding(self):
+        random = np.random.default_rng(SEED)
+        sequences = [random.integers(1, 60, length) for length in random.integers(3, 30, 40)]
+        samples = adapter_data.Samples(adapter_data.Interactions(list(range(60)), sequences), 12)
+        batches = samples.shuffled(16, np.random.default_rng(SEED))
+        same = samples.shuffled(16, np.random.default_rng(SEED))
+        for one, other in zip(batches, same, strict=True):
+            np.testing.assert_array_equal(one, other)
+        drawn = np.concatenate(batches)
+        self.assertEqual(sorted(map(tuple, drawn)), sorted(map(tuple, samples.of["train"])))
+        torch.manual_seed(SEED)
+        for backbone in model_of.BACKBONES:
+            model = model_of.Recommender(model_of.Shape(**(SMALL | {"backbone": backbone})),
+                                         True).eval()
+            widths = set()
+            for pairs in batches:
+                history = torch.from_numpy(samples.batch(pairs)[0])
+                widths.add(history.shape[1])
+                padded = torch.nn.functional.pad(history, (12 - history.shape[1], 0))
+                with torch.no_grad():
+                    found = model_of.unroll_rounds(model, history, 3, history)
+                    expected = model_of.unroll_rounds(model, padded, 3, padded)
+                for one, other in zip(found, expected, strict=True):
+                    torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+            self.assertGreater(len(widths), 3)
+
     def test_a_wrong_line_is_told(self):
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
@@ -181,6 +226,27 @@ class Training(unittest.TestCase):
             wrong = self.train(folder, folder / "cut", "--epochs", 26)
             self.assertEqual(wrong.returncode, 1)
             self.assertIn("other settings", wrong.stderr)
+
+    def test_a_backbone_can_stay_and_serve_several_second_stages(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            write_chains(folder)
+            reports = []
+            for out, rate in (("tuned", 0.01), ("kept", 0)):
+                if reports:
+                    (folder / out).mkdir()
+                    shutil.copy(folder / "tuned" / "base.checkpoint.pt", folder / out)
+                done = self.train(folder, folder / out, "--epochs", 3, "--adapter-epochs", 2,
+                                  "--tuning-learning-rate", rate, "--later-rounds", "missed",
+                                  "--loss", "sampled", "--choose-by", "ndcg@50")
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                self.assertEqual("goes on after epoch 3" in done.stdout, bool(reports))
+                reports.append(json.loads((folder / out / "report.json").read_text("utf-8")))
+            tuned, kept = (report["test"] for report in reports)
+            self.assertEqual(tuned["base"], kept["base"])
+            self.assertEqual(kept["adapter, 1 round"], kept["base"])
+            self.assertNotEqual(tuned["adapter, 1 round"], tuned["base"])
+            self.assertNotEqual(kept["adapter, 3 rounds"], kept["base"])
 
     def test_the_file_is_whole(self):
         with tempfile.TemporaryDirectory() as name:
