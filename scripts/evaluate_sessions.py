@@ -15,34 +15,19 @@ import argparse
 import fnmatch
 import json
 import sys
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 
 import recommendation_data as recs
 from recommendation_bootstrap import Bootstrap, gain
 from recommendation_daemon import LoadedSet, Loading, default_cluster_count, say
-from recommendation_methods import DEFAULT_SETTINGS, Method, query_of, single_vectors
 from recommendation_report import aligned, interval, percent
 from session_simulation import Conversations, PagingRounds, SessionRounds, converse
+from session_strategies import Body, first_round, first_round_by_adapter, starts, strategies
 from tessera_client import DEFAULT_URL, Client, TesseraError
 
 FEEDBACK_ROUNDS = 3  # The round after them is the one that is compared.
-
-
-def strategies() -> dict[str, dict[str, Any] | None]:
-    found: dict[str, dict[str, Any] | None] = {"default": None}
-    for alpha, beta in ((1, 0.4), (1, 1.5), (1, 4), (0, 1)):
-        found[f"rocchio {alpha}/{beta:g}"] = {
-            "rocchio": {"alpha": alpha, "beta": beta, "gamma": 0.15}}
-    found["explore .3"] = {"explore": {"beta": 0.3}}
-    return found
-
-
-def starts() -> dict[str, Method]:
-    return {method.name: method for method in single_vectors()} | {
-        "last item": Method("last item", "single vector", "newest"),
-        "interests": Method("interests", "default", "interests", DEFAULT_SETTINGS)}
 
 
 def main() -> int:
@@ -78,7 +63,11 @@ def parse_arguments() -> argparse.Namespace:
     add("--rounds", type=int, default=FEEDBACK_ROUNDS + 2, metavar="N",
         help="rounds, the first without feedback (default %(default)s)")
     add("--negatives", type=int, default=0, metavar="N",
-        help="dislike the first N unwanted items of every round (default %(default)s)")
+        help="dislike the first N unwanted items of every round (default %(default)s), but for "
+             "strategies that are named with a number of their own")
+    add("--adapter", nargs=2, metavar=("COLLECTION", "NAME"),
+        help="also sessions by this trained adapter, which must not have learned from the part; for "
+             "a single folder")
     add("--starts", nargs="+", default=["*"], metavar="PATTERN",
         help="first queries: " + ", ".join(starts()))
     add("--strategies", nargs="+", default=["*"], metavar="PATTERN",
@@ -96,6 +85,8 @@ def parse_arguments() -> argparse.Namespace:
         parser.error("--limit, --min-wanted and --resamples must be 1 or larger")
     if min(arguments.users, arguments.seed, arguments.negatives, arguments.clusters) < 0:
         parser.error("--users, --seed, --negatives and --clusters must not be negative")
+    if arguments.adapter and len(arguments.folders) > 1:
+        parser.error("--adapter is for a single folder")
     if not 0 < arguments.holdout < 1:
         parser.error("--holdout must be between 0 and 1")
     for name, known in (("starts", starts()), ("strategies", strategies())):
@@ -158,27 +149,42 @@ def _talks(client: Client, data: recs.RecommendationSet, part: str,
     for start, method in starts().items():
         if start not in choice and method.family != "single vector":
             continue
-        bodies = first_round(data, method, arguments.limit)
-        talks[start] = {"paging": converse(
-            f"{data.name}, {part}: {start}, paging", people,
-            lambda: PagingRounds(client, collection), bodies, arguments.rounds, 0)}
+        body = first_round(data, method, arguments.limit)
+        talker = Talker(client, collection, people, f"{data.name}, {part}: {start}",
+                        arguments.rounds)
+        talks[start] = {"paging": talker.paging(body)}
         for strategy_name, strategy in choice.get(start, {}).items():
-            talks[start][strategy_name] = converse(
-                f"{data.name}, {part}: {start}, {strategy_name}", people,
-                lambda strategy=strategy: SessionRounds(client, collection, strategy), bodies,
-                arguments.rounds, arguments.negatives)
+            negatives = arguments.negatives if strategy.negatives is None else strategy.negatives
+            talks[start][strategy_name] = talker.session(strategy_name, body, strategy.body,
+                                                         negatives)
+    if arguments.adapter:
+        collection, adapter = arguments.adapter
+        start_body, query = first_round_by_adapter(adapter, arguments.limit)
+        talker = Talker(client, collection, people, f"{data.name}, {part}: adapter",
+                        arguments.rounds)
+        talks["adapter"] = {"paging": talker.paging(query), adapter: talker.session(
+            adapter, start_body, None, arguments.negatives)}
     return talks
 
 
-def first_round(data: recs.RecommendationSet, method: Method,
-                limit: int) -> Callable[[recs.Person], dict[str, Any]]:
-    """The body of a start and of a plain query alike. Interests exclude the history themselves."""
-    def body(person: recs.Person) -> dict[str, Any]:
-        search = {"query": query_of(method, person, data.item_vectors), "limit": limit}
-        if method.source != "interests":
-            search["filter"] = {"must_not": [{"has_id": person.history.tolist()}]}
-        return search
-    return body
+class Talker:
+    """Conversations of the same people with one collection."""
+
+    def __init__(self, client: Client, collection: str, people: list[recs.Person], label: str,
+                 round_count: int):
+        self._client, self._collection, self._people = client, collection, people
+        self._label, self._round_count = label, round_count
+
+    def paging(self, body: Body) -> Conversations:
+        return converse(f"{self._label}, paging", self._people,
+                        lambda: PagingRounds(self._client, self._collection), body,
+                        self._round_count, 0)
+
+    def session(self, name: str, body: Body, strategy: dict[str, Any] | None,
+                negatives: int) -> Conversations:
+        return converse(f"{self._label}, {name}", self._people,
+                        lambda: SessionRounds(self._client, self._collection, strategy), body,
+                        self._round_count, negatives)
 
 
 # ---- report -------------------------------------------------------------------------------------
@@ -187,7 +193,8 @@ def first_round(data: recs.RecommendationSet, method: Method,
 def _report(talks: dict[str, dict[str, Conversations]],
             arguments: argparse.Namespace) -> dict[str, Any]:
     round_ = FEEDBACK_ROUNDS
-    singles = {start: ways["paging"] for start, ways in talks.items() if start != "interests"}
+    singles = {start: ways["paging"] for start, ways in talks.items()
+               if start not in ("interests", "adapter")}
     base_name = max(singles, key=lambda start: singles[start].found[:, round_].mean())
     base = singles[base_name]
     bootstrap = Bootstrap(len(base.found), arguments.seed, arguments.resamples)

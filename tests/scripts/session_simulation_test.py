@@ -10,7 +10,7 @@ import unittest
 
 import numpy as np
 import recommendation_data as recs
-from evaluation_test import write_recommendation_set
+from evaluation_test import ITEMS, write_recommendation_set
 from evaluate_sessions import FEEDBACK_ROUNDS, _report, _tables
 from session_simulation import Conversations, Feedback, converse, simulate
 
@@ -99,13 +99,17 @@ class OnADaemon(DaemonTest):
         report_path = pathlib.Path(self.folder) / "report.json"
         command = ["/usr/bin/python3", ROOT / "scripts" / "evaluate_sessions.py", folder, "--url",
                    self.daemon.url, "--users", "40", "--clusters", "16", "--limit", "10",
-                   "--starts", "mean", "interests", "--strategies", "default", "--resamples", "200",
+                   "--starts", "mean", "interests", "--strategies", "default", "attention .3",
+                   "relevance_feedback 1/1/0.3 n3", "--resamples", "200",
                    "--json", report_path]
         done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         part = json.loads(report_path.read_text(encoding="utf-8"))["sets"][0]["test"]
         self.assertEqual(part["people"], 40)
         rows = {(row["start"], row["way"]): row for row in part["rows"]}
+        self.assertIn(("mean", "relevance_feedback 1/1/0.3 n3"), rows)
+        for row in part["rows"]:
+            self.assertEqual(row["repeats"], 0, row["way"])
         for start in ("mean", "interests"):
             paging, session = rows[start, "paging"], rows[start, "default"]
             self.assertEqual((paging["repeats"], session["repeats"]), (0, 0))
@@ -116,6 +120,39 @@ class OnADaemon(DaemonTest):
             # more than this, or it is broken.
             self.assertGreater(session["found"][FEEDBACK_ROUNDS]["value"],
                                paging["found"][FEEDBACK_ROUNDS]["value"] - 0.3)
+
+    def test_sessions_by_an_adapter_begin_with_what_it_answers(self):
+        try:
+            import torch
+        except ImportError:
+            self.skipTest("PyTorch is not installed (python3-torch)")
+        import adapter_model as model_of
+        import safetensors_file
+        folder = pathlib.Path(self.folder) / "set"
+        folder.mkdir()
+        write_recommendation_set(folder)
+        torch.manual_seed(5)
+        model = model_of.Recommender(model_of.Shape(item_count=ITEMS, dim=16, round_items=10,
+                                                    heads=2, inner=32), True).eval()
+        vectors = model_of.item_vectors(model)
+        client = self.daemon.client()
+        client.recreate("adapted", {"vectors": {"size": vectors.shape[1], "distance": "Dot"}})
+        client.upsert("adapted", list(range(ITEMS)), vectors[1:].tolist())
+        client.call("PUT", "/collections/adapted/adapters/made", safetensors_file.to_bytes(
+            model_of.adapter_tensors(model), model_of.adapter_metadata(model.shape)))
+        report_path = pathlib.Path(self.folder) / "report.json"
+        done = subprocess.run(
+            ["/usr/bin/python3", ROOT / "scripts" / "evaluate_sessions.py", folder, "--url",
+             self.daemon.url, "--users", "20", "--clusters", "16", "--limit", "10", "--starts",
+             "mean", "--strategies", "default", "--adapter", "adapted", "made", "--resamples",
+             "50", "--json", report_path], capture_output=True, text=True, timeout=200, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        part = json.loads(report_path.read_text(encoding="utf-8"))["sets"][0]["test"]
+        self.assertEqual(part["best_paging"] == "adapter", False)
+        paging, session = (row for row in part["rows"] if row["start"] == "adapter")
+        self.assertEqual((paging["way"], session["way"]), ("paging", "made"))
+        self.assertEqual((paging["repeats"], session["repeats"]), (0, 0))
+        self.assertEqual(session["found"][0]["value"], paging["found"][0]["value"])
 
 
 if __name__ == "__main__":
