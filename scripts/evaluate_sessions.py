@@ -66,8 +66,8 @@ def parse_arguments() -> argparse.Namespace:
         help="dislike the first N unwanted items of every round (default %(default)s), but for "
              "strategies that are named with a number of their own")
     add("--adapter", nargs=2, metavar=("COLLECTION", "NAME"),
-        help="also sessions by this trained adapter, which must not have learned from the part; for "
-             "a single folder")
+        help="also sessions by this trained adapter, which must not have learned from the part; "
+             "for a single folder")
     add("--starts", nargs="+", default=["*"], metavar="PATTERN",
         help="first queries: " + ", ".join(starts()))
     add("--strategies", nargs="+", default=["*"], metavar="PATTERN",

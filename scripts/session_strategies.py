@@ -1,4 +1,4 @@
-"""The ways of starting a session and of going on with feedback that evaluate_sessions.py compares."""
+"""How sessions begin and how they go on with feedback: what evaluate_sessions.py compares."""
 
 from dataclasses import dataclass
 from typing import Any, Callable
@@ -11,8 +11,8 @@ Body = Callable[[recs.Person], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Strategy:
-    """`body`: of a session, None for the daemon's default. `negatives`: how many unwanted items of a
-    round the person dislikes; None: as many as --negatives says."""
+    """`body`: of a session, None for the daemon's default. `negatives`: how many unwanted items of
+    a round the person dislikes; None: as many as --negatives says."""
     body: dict[str, Any] | None
     negatives: int | None = None
 
