@@ -84,6 +84,7 @@ class LogScan {
     if (whole_record_begins_after(bad)) return {LogCheck::State::kDamaged, bad};
     if (bad + kHeaderBytes > bytes_.size()) return {LogCheck::State::kTorn, record};
     const std::uint64_t payload_bytes = bytes_.size() - bad - kHeaderBytes;
+    if (misses_header(bad)) return {LogCheck::State::kTorn, record};
     if (length(bad) > payload_bytes && !misses_sector(bad)) {
       const bool only_length_is_wrong = checksum_fits(bad, payload_bytes);
       return only_length_is_wrong ? LogCheck{LogCheck::State::kDamaged, bad}
@@ -116,6 +117,20 @@ class LogScan {
     return false;
   }
 
+  /// Whether the sector that holds the type was never written, in a file that ends soon after it.
+  /// No writer leaves type and length zero, and damage to one bit does not make them so.
+  [[nodiscard]] bool misses_header(std::uint64_t begin) const {
+    const std::uint64_t at = begin + kTypeOffset;
+    const std::uint64_t sector = std::max(begin, at - at % kSectorBytes);
+    const auto rest = bytes_.subspan(
+        sector, std::min(kSectorBytes - sector % kSectorBytes, bytes_.size() - sector));
+    return is_zero(rest) && (sector > begin + 4 || length(begin) == 0);
+  }
+
+  static bool is_zero(std::span<const std::byte> bytes) {
+    return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; });
+  }
+
   /// Whether some sector behind `begin` was never written: the log is not reused, so it reads as
   /// zeros.
   [[nodiscard]] bool misses_sector(std::uint64_t begin) const {
@@ -123,9 +138,7 @@ class LogScan {
       const std::uint64_t sector_end = begin - begin % kSectorBytes + kSectorBytes;
       const std::uint64_t end = std::min<std::uint64_t>(sector_end, bytes_.size());
       const auto sector = bytes_.subspan(begin, end - begin);
-      const bool is_zero =
-          std::all_of(sector.begin(), sector.end(), [](std::byte b) { return b == std::byte{0}; });
-      if (is_zero && sector.size() >= kMissingBytesMin) return true;
+      if (is_zero(sector) && sector.size() >= kMissingBytesMin) return true;
       begin = end;
     }
     return false;

@@ -168,5 +168,25 @@ TEST_CASE("log check: missing sectors of the last record are a tear, of others d
   }
 }
 
+TEST_CASE("log check: a last record of which the file has only zeros is a tear", "[unit]") {
+  // The file grew by a few bytes and none of them arrived; or the sector of the header's first
+  // bytes arrived and the next one did not.
+  for (std::size_t at = 490; at < 530; ++at) {
+    LogMaker log;
+    log.add(std::string(at - kHeaderBytes, 'x'));
+    log.add(std::string(300, 'y'));
+    for (std::size_t kept = 1; kept < 40; ++kept) {
+      std::string bytes = log.bytes.substr(0, at + kept);
+      std::size_t missing = at;
+      if (at < 512 && at + kept > 512 && kept % 2 == 0) missing = 512;
+      std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(missing), bytes.end(), '\0');
+      CAPTURE(at, kept, missing);
+      const LogCheck found = check(bytes);
+      REQUIRE(found.state == LogCheck::State::kTorn);
+      REQUIRE(found.offset == at);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace tessera::storage
