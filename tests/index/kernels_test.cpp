@@ -224,7 +224,8 @@ TEST_CASE("kernels: the public functions use the chosen level") {
 
 TEST_CASE("kernels: a level can be lowered by name, and an unknown name is told apart") {
   REQUIRE(kernels_for("") == supported_kernels().front());
-  REQUIRE(std::string(kernels_for("baseline")->level) == "baseline");
+  // What every CPU of the architecture has: on ARM that is NEON, and there is nothing below it.
+  REQUIRE(std::string(kernels_for("baseline")->level) == supported_kernels().back()->level);
   REQUIRE(kernels_for("sse9") == nullptr);
   REQUIRE(kernels_for("avx512") == supported_kernels().front());
   for (const KernelTable* table : supported_kernels()) {
