@@ -5,6 +5,7 @@
 #include <cmath>
 #include <random>
 
+#include "engine/segment.h"
 #include "index/kernels.h"
 #include "index/row_codes.h"
 
@@ -30,6 +31,10 @@ constexpr double kRowsPerListMin = 39, kTrainingRowsPerList = 64, kTrainingItera
 /// Of many rows with many centroids at once, a distance costs so much of one alone.
 constexpr double kBlockedDistanceShare = 0.25;
 
+bool has_scan_codes(const EstimateInput& input) {
+  return RowLayout{input.dim, input.metric, input.value_type}.has_codes();
+}
+
 double code_bytes_a_row(const EstimateInput& input) {
   switch (input.spec.type) {
     case IndexType::kHnsw:
@@ -45,6 +50,8 @@ double code_bytes_a_row(const EstimateInput& input) {
       return static_cast<double>(index::row_code_bytes(product, input.dim)) + sizeof(float);
     }
     case IndexType::kFlat:
+      return has_scan_codes(input) ? static_cast<double>(index::BoundCodes::row_bytes(input.dim))
+                                   : 0;
     case IndexType::kIvfFlat:
       return 0;
   }
@@ -80,7 +87,7 @@ double graph_bytes(const EstimateInput& input) {
 double code_bytes(const EstimateInput& input) {
   const auto rows = static_cast<double>(input.point_count);
   const double codes = rows * code_bytes_a_row(input);
-  if (codes == 0) return 0;
+  if (codes == 0 || input.spec.type == IndexType::kFlat) return codes;
   double tables = 2.0 * input.dim * sizeof(float);
   if (is_product_code(input.spec)) {
     // Inverted lists keep the centroids in the order of their values too.

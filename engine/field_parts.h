@@ -25,7 +25,7 @@ struct VectorField::Part {
   TopK top;                         ///< Of sealed rows first, then of fresh ones.
   SegmentPlan plan;                 ///< Of the segment at hand.
   index::BoundCodes::Query bounds;  ///< Ready when its code is not empty.
-  /// Fresh rows beyond it are not among the best.
+  /// Rows beyond it are not among the best, as is known of fresh rows after sealed ones.
   float limit = std::numeric_limits<float>::infinity();
 };
 

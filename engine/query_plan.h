@@ -13,9 +13,9 @@ struct SegmentPlan {
   const char* kind = "sealed";  ///< "sealed", "frozen" (waits for its index) or "growing".
   const char* type = "fresh";   ///< Of its index: "hnsw", ...; "fresh" where there is none yet.
   /// "match_scan" (the allowed slots were looked up), "exact_scan" (the rows were tested one by
-  /// one), "code_scan" (so were fresh rows, but those that their codes show to be too far), "walk",
-  /// "filtered_walk", or "walk_then_scan": the walk ended before it had met enough allowed rows, or
-  /// had cost more than a scan.
+  /// one), "code_scan" (so were fresh rows and those of a flat index, but those that their codes
+  /// show to be too far), "walk", "filtered_walk", or "walk_then_scan": the walk ended before it
+  /// had met enough allowed rows, or had cost more than a scan.
   const char* strategy = "exact_scan";
   std::size_t row_count = 0;
   std::size_t live_count = 0;

@@ -29,6 +29,17 @@ float factor_of(const RowLayout& layout, const std::byte* row) {
   return index::factor_of(reinterpret_cast<const std::uint8_t*>(row), layout.dim);
 }
 
+/// Null for an index that is walked, and where codes are of no use.
+std::unique_ptr<const index::BoundCodes> codes_of(const RowLayout& layout,
+                                                  const index::VectorSpan& rows,
+                                                  const index::AnnIndex& index) {
+  if (index.spec().type != index::IndexType::kFlat || !layout.has_codes()) return nullptr;
+  auto codes = std::make_unique<index::BoundCodes>(rows.dim, rows.row_count);
+  index::RowReader reader(rows);
+  for (std::size_t row = 0; row < rows.row_count; ++row) codes->set(row, reader(row));
+  return codes;
+}
+
 }  // namespace
 
 std::vector<float> factors_of(const RowLayout& layout, const std::byte* rows,
@@ -43,8 +54,7 @@ std::vector<float> factors_of(const RowLayout& layout, const std::byte* rows,
 GrowingSegment::GrowingSegment(std::uint64_t number, const RowLayout& layout,
                                std::uint32_t row_capacity)
     : Segment(number, layout, row_capacity),
-      has_codes_(layout.type != ValueType::kUint8 &&
-                 index::BoundCodes::are_useful(layout.metric, layout.dim)),
+      has_codes_(layout.has_codes()),
       row_capacity_(row_capacity),
       chunk_row_count_(chunk_row_count_for(layout)),
       chunks_((row_capacity + chunk_row_count_ - 1) / chunk_row_count_) {}
@@ -98,7 +108,11 @@ SealedSegment::SealedSegment(std::unique_ptr<const storage::SegmentFile> file,
               file->header().row_count),
       file_(std::move(file)),
       factors_(std::move(factors)),
-      index_(std::move(index)) {}
+      index_(std::move(index)),
+      codes_(codes_of(layout(),
+                      {file_->vectors(), file_->slots().size(), layout().dim, layout().type,
+                       layout().has_factors() ? factors_.data() : nullptr},
+                      *index_)) {}
 
 Result<std::shared_ptr<SealedSegment>> SealedSegment::open(const std::string& path,
                                                            const storage::SegmentHeader& expected,
@@ -123,8 +137,11 @@ Result<std::shared_ptr<SealedSegment>> SealedSegment::open(const std::string& pa
                                layout.has_factors() ? factors.data() : nullptr};
   auto index = index::load_index(*spec, header.metric, rows, file->index());
   if (index.has_error()) return index.error().with_context(path);
-  if (is_on_disk) file->release_vectors();
-  return std::make_shared<SealedSegment>(std::move(file), std::move(factors), std::move(*index));
+  const storage::SegmentFile& mapped = *file;
+  auto segment =
+      std::make_shared<SealedSegment>(std::move(file), std::move(factors), std::move(*index));
+  if (is_on_disk) mapped.release_vectors();
+  return segment;
 }
 
 RowBlock SealedSegment::block_at(std::uint32_t row) const {
@@ -132,8 +149,8 @@ RowBlock SealedSegment::block_at(std::uint32_t row) const {
   const index::VectorSpan vectors{file_->vectors() + row * layout().row_bytes(), row_count() - row,
                                   layout().dim, layout().type, factors};
   return {vectors, file_->slots().data() + row, file_->versions().data() + row,
-          row,     row_count() - row,           nullptr,
-          0};
+          row,     row_count() - row,           codes_.get(),
+          row};
 }
 
 }  // namespace tessera::engine

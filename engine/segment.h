@@ -45,6 +45,11 @@ struct RowLayout {
 
   [[nodiscard]] std::size_t row_bytes() const { return dim * value_bytes(type); }
   [[nodiscard]] bool has_factors() const { return index::has_factors(metric, type); }
+  /// Whether rows that are scanned have codes that tell which of them need not be read. Those of
+  /// bytes would be no smaller than the rows.
+  [[nodiscard]] bool has_codes() const {
+    return type != ValueType::kUint8 && index::BoundCodes::are_useful(metric, dim);
+  }
 };
 
 /// Consecutive rows of a segment.
@@ -131,7 +136,8 @@ class GrowingSegment final : public Segment {
 std::vector<float> factors_of(const RowLayout& layout, const std::byte* rows,
                               std::size_t row_count);
 
-/// Immutable rows with an index over them, in a mapped file.
+/// Immutable rows with an index over them, in a mapped file. Where the index is flat they have
+/// codes as fresh rows do, made from the rows when the segment is built or opened.
 class SealedSegment final : public Segment {
  public:
   /// Opens a published file, checks it against what the field expects, loads its index (of the spec
@@ -155,6 +161,7 @@ class SealedSegment final : public Segment {
   const std::unique_ptr<const storage::SegmentFile> file_;
   const std::vector<float> factors_;  ///< Empty for layouts without.
   const std::unique_ptr<const index::AnnIndex> index_;
+  const std::unique_ptr<const index::BoundCodes> codes_;  ///< Null for none.
 };
 
 }  // namespace tessera::engine

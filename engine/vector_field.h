@@ -228,13 +228,13 @@ class VectorField {
   Status search_fresh(const FieldView& view, Parts parts, bool may_skip) const;
   /// Whether the segment must be scanned for the part after all.
   Result<bool> walk(const SealedSegment& segment, Part& part) const;
-  Status scan(const Segment& segment, Parts parts) const;
+  Status scan_rows(const Segment& segment, Parts parts) const;
   void scan_stretch(const Segment& segment, const RowBlock& block, std::uint32_t begin,
                     std::uint32_t end, Parts parts) const;
-  /// As scan(), by codes: rows that are farther than the part's limit or than its k best are not
-  /// read.
-  Status scan_fresh(const GrowingSegment& segment, Parts parts) const;
-  Status scan_codes(const GrowingSegment& segment, Parts parts) const;
+  /// The parts that gain by codes by these, where the segment has any, and the others row by row.
+  Status scan(const Segment& segment, Parts parts) const;
+  /// By codes: rows that are farther than the part's limit or than its k best are not read.
+  Status scan_codes(const Segment& segment, Parts parts) const;
   Result<bool> scan_matches(const FieldView& view, const FieldSearch& search, class TopK& top,
                             FieldSearchStats& stats) const;
   bool look_up(const FieldView& view, std::span<const std::uint32_t> slots,

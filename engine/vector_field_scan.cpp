@@ -40,7 +40,7 @@ void VectorField::offer_rows(const RowBlock& block, std::span<const std::uint32_
 
 // Rows in blocks that stay in the cache while all searches look at them. Those that allow the same
 // rows share the test too.
-Status VectorField::scan(const Segment& segment, Parts parts) const {
+Status VectorField::scan_rows(const Segment& segment, Parts parts) const {
   std::vector<std::vector<Part*>> groups;
   for (Part* part : parts) {
     part->plan.match_count = 0;
@@ -101,20 +101,20 @@ void VectorField::scan_stretch(const Segment& segment, const RowBlock& block, st
   }
 }
 
-Status VectorField::scan_fresh(const GrowingSegment& segment, Parts parts) const {
+Status VectorField::scan(const Segment& segment, Parts parts) const {
   const bool has_codes = segment.row_count() > 0 && segment.block_at(0).codes != nullptr;
   std::vector<Part*> by_codes, by_rows;
   for (Part* part : parts) {
     const bool fits = has_codes && part->search.prefix_dim == 0 && !is_selective(part->search);
     (fits ? by_codes : by_rows).push_back(part);
   }
-  TESSERA_RETURN_IF_ERROR(scan(segment, by_rows));
+  TESSERA_RETURN_IF_ERROR(scan_rows(segment, by_rows));
   return scan_codes(segment, by_codes);
 }
 
 // Rows in blocks: which of them may be near by their bounds, then the filter, then the distances of
 // what is left. A block's codes stay in the cache while all searches look at them.
-Status VectorField::scan_codes(const GrowingSegment& segment, Parts parts) const {
+Status VectorField::scan_codes(const Segment& segment, Parts parts) const {
   if (parts.empty()) return {};
   for (Part* part : parts) {
     part->plan.strategy = "code_scan";
@@ -123,7 +123,7 @@ Status VectorField::scan_codes(const GrowingSegment& segment, Parts parts) const
   }
   const CancelToken* const cancel = parts.front()->search.cancel;
   std::array<std::uint32_t, kBlockRows> rows;
-  // Rows that are appended meanwhile are scanned too, as in scan().
+  // Rows that are appended meanwhile are scanned too, as in scan_rows().
   for (std::uint32_t row = 0; row < segment.row_count();) {
     const RowBlock block = segment.block_at(row);
     for (std::uint32_t begin = 0; begin < block.row_count; begin += kBlockRows) {

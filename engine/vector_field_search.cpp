@@ -210,7 +210,7 @@ Status VectorField::search_fresh(const FieldView& view, Parts parts, bool may_sk
   }
   const auto search_one = [&](const GrowingSegment& segment, const char* kind) -> Status {
     for (Part* part : open) part->plan = describe(segment, kind);
-    TESSERA_RETURN_IF_ERROR(scan_fresh(segment, open));
+    TESSERA_RETURN_IF_ERROR(scan(segment, open));
     for (Part* part : open) part->count_segment();
     return {};
   };
@@ -228,7 +228,10 @@ Status VectorField::search_fresh(const FieldView& view, Parts parts, bool may_sk
 }
 
 Status VectorField::search_segments(const FieldView& view, Parts parts, bool may_skip) const {
-  for (Part* part : parts) part->answer.stats.strategy = "exact_scan";
+  for (Part* part : parts) {
+    part->answer.stats.strategy = "exact_scan";
+    part->limit = std::numeric_limits<float>::infinity();
+  }
   for (const auto& segment : view.sealed) {
     if (segment->row_count() > 0) TESSERA_RETURN_IF_ERROR(search_sealed(*segment, parts));
   }

@@ -19,6 +19,10 @@ double rounding_of(std::size_t dim) {
   return (static_cast<double>(dim) / 4 + 16) * std::numeric_limits<float>::epsilon();
 }
 
+std::size_t padded(std::size_t dim) {
+  return (dim + kLineBytes - 1) / kLineBytes * kLineBytes;
+}
+
 /// A vector as levels of one scale.
 struct Levels {
   float scale = 0;
@@ -56,9 +60,13 @@ bool BoundCodes::are_useful(Metric metric, std::size_t dim) {
   return metric != Metric::kManhattan && dim >= kDimMin && dim <= kDimMax;
 }
 
+std::size_t BoundCodes::row_bytes(std::size_t dim) {
+  return padded(dim) + 3 * sizeof(float);
+}
+
 BoundCodes::BoundCodes(std::size_t dim, std::size_t row_capacity)
     : dim_(dim),
-      stride_((dim + kLineBytes - 1) / kLineBytes * kLineBytes),
+      stride_(padded(dim)),
       codes_(row_capacity * stride_),
       scales_(std::make_unique<float[]>(row_capacity)),
       rests_(std::make_unique<float[]>(row_capacity)),
@@ -75,7 +83,7 @@ void BoundCodes::set(std::size_t row, const float* vector) {
 }
 
 void BoundCodes::prepare(Metric metric, const float* query, std::size_t dim, Query& prepared) {
-  prepared.code.assign((dim + kLineBytes - 1) / kLineBytes * kLineBytes, 0);
+  prepared.code.assign(padded(dim), 0);
   const Levels made = to_levels(query, dim, [&](std::size_t d, std::int32_t level) {
     prepared.code[d] = static_cast<std::int8_t>(level);
   });

@@ -23,6 +23,8 @@ class BoundCodes {
  public:
   /// Whether there are bounds for this metric and they are cheaper than the distances.
   static bool are_useful(Metric metric, std::size_t dim);
+  /// Memory of a row.
+  static std::size_t row_bytes(std::size_t dim);
 
   /// May throw bad_alloc.
   BoundCodes(std::size_t dim, std::size_t row_capacity);
