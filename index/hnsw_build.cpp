@@ -16,6 +16,7 @@
 #include "index/equal_rows.h"
 #include "index/guarded_call.h"
 #include "index/hnsw_connect.h"
+#include "index/hnsw_growth.h"
 #include "index/link_table.h"
 #include "index/node_comparer.h"
 #include "index/node_inserter.h"
@@ -286,11 +287,14 @@ Result<BuiltGraph> build_graph(const IndexSpec& spec, Metric metric, VectorSpan 
   if (built.codes != nullptr) built.codes = built.codes->reordered(order);
   TESSERA_ASSIGN_OR_RETURN(const std::size_t added_count,
                            connect_graph(graph, metric, rows, 2 * spec.m, control.cancel));
+  TESSERA_ASSIGN_OR_RETURN(graph.distance_growth,
+                           measure_growth(graph, metric, rows, control.cancel));
   log::debug("hnsw graph built", {{"rows", rows.row_count},
                                   {"distinct_rows", row_of_node.size()},
                                   {"has_codes", built.codes != nullptr},
                                   {"levels", graph.levels.size()},
-                                  {"repaired_links", added_count}});
+                                  {"repaired_links", added_count},
+                                  {"distance_growth", graph.distance_growth}});
   if (control.progress) control.progress(rows.row_count, rows.row_count);
   return built;
 }

@@ -8,11 +8,14 @@
 #include <vector>
 
 #include "index/byte_reader.h"
+#include "index/hnsw_growth.h"
 
 namespace tessera::index {
 namespace {
 
-constexpr std::uint32_t kFormatVersion = 2;
+constexpr std::uint32_t kFormatVersion = 3;
+/// Has zero in place of the growth, which is thus unknown.
+constexpr std::uint32_t kOldestVersion = 2;
 // A level holds on average 1/m of the one below; 32 of them are more rows than exist.
 constexpr std::uint32_t kLevelCountMax = 32;
 constexpr std::uint64_t kLinkCountMax = 0xffffffff;
@@ -23,7 +26,7 @@ struct FileHeader {
   std::uint64_t row_count;
   std::uint64_t equal_count;  ///< Rows that are chained to a representative.
   std::uint32_t level_count;
-  std::uint32_t zero;
+  float distance_growth;
 };
 static_assert(sizeof(FileHeader) == 32);
 
@@ -91,7 +94,7 @@ class GraphLoader {
     std::vector<FileHeader> headers;
     TESSERA_RETURN_IF_ERROR(reader_.read("header", 1, headers));
     header_ = headers.front();
-    if (header_.format_version != kFormatVersion) {
+    if (header_.format_version < kOldestVersion || header_.format_version > kFormatVersion) {
       return corrupt("format_version", std::to_string(header_.format_version) + " is unknown");
     }
     if (header_.m != m_) {
@@ -108,7 +111,12 @@ class GraphLoader {
     if (header_.equal_count >= std::max<std::uint64_t>(rows_.row_count, 1)) {
       return corrupt("equal_count", std::to_string(header_.equal_count) + " is out of range");
     }
-    if (header_.zero != 0) return corrupt("zero", "is not zero");
+    const float growth_max = header_.format_version == kOldestVersion ? 0 : kGrowthMax;
+    if (!(header_.distance_growth >= 0 && header_.distance_growth <= growth_max)) {
+      return corrupt("distance_growth",
+                     std::to_string(header_.distance_growth) + " is out of range");
+    }
+    graph_.distance_growth = header_.distance_growth;
     return {};
   }
 
@@ -221,7 +229,7 @@ Status save_graph(const HnswGraph& graph, std::uint32_t m, std::size_t row_count
                              row_count,
                              pairs.size(),
                              static_cast<std::uint32_t>(graph.levels.size()),
-                             0};
+                             graph.distance_growth};
   TESSERA_RETURN_IF_ERROR(append_values(sink, std::span(&header, 1)));
   TESSERA_RETURN_IF_ERROR(append_values(sink, std::span(pairs)));
   TESSERA_RETURN_IF_ERROR(append_values(sink, std::span(graph.rows)));

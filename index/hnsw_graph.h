@@ -38,6 +38,7 @@ struct HnswGraph {
   std::vector<GraphLevel> levels;   ///< levels[0] is the lowest; none where there are no rows.
   std::vector<std::uint32_t> rows;  ///< Node -> row.
   std::vector<std::uint32_t> next_equal;  ///< Row -> next equal row; empty where no two are equal.
+  float distance_growth = 0;              ///< As measure_growth() says.
 
   [[nodiscard]] bool empty() const { return levels.empty(); }
   [[nodiscard]] std::size_t node_count() const { return rows.size(); }

@@ -10,6 +10,7 @@
 #include "index/guarded_call.h"
 #include "index/hnsw_build.h"
 #include "index/hnsw_format.h"
+#include "index/hnsw_growth.h"
 #include "index/kernels.h"
 
 namespace tessera::index {
@@ -134,6 +135,10 @@ Status HnswIndex::search_nodes(const float* query, const SearchOptions& options,
   if (uses_codes) scorer = &by_codes.emplace(*codes_, scratch.query);
   if (has_prefix) {
     scorer = &by_prefix.emplace(metric_, rows_, graph_.rows, options.prefix_dim, query);
+  }
+  // Coarse codes and prefixes blur the distances by which it would be told that nothing is left.
+  if (!has_prefix && (!uses_codes || codes_->type() == CodeType::kSq8)) {
+    end_by_distance(graph_, metric_, std::max(k, candidate_count), request);
   }
   TESSERA_ASSIGN_OR_RETURN(const std::span<const NodeHit> found,
                            walk_graph(graph_, *scorer, request, stats));

@@ -44,6 +44,9 @@ class Walk {
   Result<std::span<const NodeHit>> run() {
     scratch_.beam.trim(kBeamKept);
     scratch_.beam.reset(std::min(request_.ef, graph_.node_count()));
+    if (request_.wanted > 0) {
+      scratch_.beam.set_reach(request_.wanted, request_.reach, request_.zero);
+    }
     scratch_.detours.clear();
     scratch_.visited.begin(graph_.node_count());
     if (request_.cancel != nullptr) TESSERA_RETURN_IF_ERROR(request_.cancel->check());
@@ -109,8 +112,8 @@ class Walk {
     }
   }
 
-  /// The nearest node not yet expanded, allowed or not; kNoRow when the walk is over. A full beam
-  /// makes detours beyond its bound pointless; until then everything is worth walking through.
+  /// The nearest node not yet expanded, allowed or not; kNoRow when the walk is over. Beyond the
+  /// beam's bound nothing is worth walking through.
   template <bool kIsFiltered>
   std::uint32_t next_node() {
     Beam& beam = scratch_.beam;
@@ -118,7 +121,7 @@ class Walk {
     if (kIsFiltered && !scratch_.detours.empty()) {
       std::vector<NodeHit>& detours = scratch_.detours;
       const NodeHit nearest = detours.front();
-      const bool is_worth_it = !beam.is_full() || nearest.distance < beam.bound();
+      const bool is_worth_it = nearest.distance < beam.bound();
       if (is_worth_it && (candidate == nullptr || nearest.distance < candidate->distance)) {
         std::pop_heap(detours.begin(), detours.end(), is_farther);
         detours.pop_back();
@@ -161,9 +164,7 @@ class Walk {
       measure();
       for (std::size_t i = 0; i < scratch_.ids.size(); ++i) {
         const float distance = scratch_.distances[i];
-        if (!beam.is_full() || distance < beam.bound()) {
-          offer<kIsFiltered>({distance, scratch_.ids[i]});
-        }
+        if (distance < beam.bound()) offer<kIsFiltered>({distance, scratch_.ids[i]});
       }
     }
     return {};

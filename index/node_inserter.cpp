@@ -125,7 +125,7 @@ std::span<const NodeHit> NodeInserter::search(std::uint32_t level, NodeHit start
     }
     measure();
     for (std::size_t i = 0; i < ids_.size(); ++i) {
-      if (!beam_.is_full() || distances_[i] < beam_.bound()) beam_.offer(distances_[i], ids_[i]);
+      if (distances_[i] < beam_.bound()) beam_.offer(distances_[i], ids_[i]);
     }
   }
   return beam_.finish();

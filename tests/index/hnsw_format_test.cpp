@@ -61,7 +61,7 @@ std::string with(std::string file, std::size_t offset, Value value) {
 /// Where the fields of the sample are, from the description of the layout.
 struct Offsets {
   static constexpr std::size_t format_version = 0, m = 4, row_count = 8, equal_count = 16,
-                               level_count = 24, zero = 28, equal_rows = 32;
+                               level_count = 24, growth = 28, equal_rows = 32;
   std::size_t rows, level0, degrees0, links0, level1, degrees1, links1;
   std::size_t codes, code_type, code_dim, code_rows, center, step;
 
@@ -117,6 +117,17 @@ TEST_CASE("hnsw format: save, load and save again gives the same bytes and the s
   }
 }
 
+TEST_CASE("hnsw format: the growth of distances is kept, and unknown in the version before") {
+  const Matrix rows = testing::clustered_rows({.row_count = 3000, .dim = 12, .cluster_count = 1});
+  const std::string file = sample_file(rows);
+  REQUIRE(get<std::uint32_t>(file, Offsets::format_version) == 3);
+  REQUIRE(get<float>(file, Offsets::growth) > 0);
+  REQUIRE(load(rows, file).ok());
+  const std::string old =
+      with(with<std::uint32_t>(file, Offsets::format_version, 2), Offsets::growth, 0.0F);
+  REQUIRE(load(rows, old).ok());
+}
+
 TEST_CASE("hnsw format: a graph over no rows loads") {
   Matrix none;
   none.dim = 6;
@@ -150,7 +161,8 @@ TEST_CASE("hnsw format: each damaged field is refused by name") {
     const char* field;
   };
   const Damage damages[] = {
-      {"the version before", u32(Offsets::format_version, 1), "format_version"},
+      {"a version too old", u32(Offsets::format_version, 1), "format_version"},
+      {"a version too new", u32(Offsets::format_version, 4), "format_version"},
       {"another m", u32(Offsets::m, 5), "m:"},
       {"fewer rows", u64(Offsets::row_count, 399), "row_count"},
       {"endless rows", u64(Offsets::row_count, huge), "row_count"},
@@ -160,7 +172,11 @@ TEST_CASE("hnsw format: each damaged field is refused by name") {
       {"endless levels", u32(Offsets::level_count, none), "level_count"},
       {"one level too few", u32(Offsets::level_count, level_count - 1), "codes: "},
       {"one level too many", u32(Offsets::level_count, level_count + 1), "levels["},
-      {"reserved bytes", u32(Offsets::zero, 1), "zero"},
+      {"a growth below zero", with(file, Offsets::growth, -0.1F), "distance_growth"},
+      {"a growth beyond the largest", with(file, Offsets::growth, 2.1F), "distance_growth"},
+      {"a growth that is no number", with(file, Offsets::growth, std::nanf("")), "distance_growth"},
+      {"a growth in the version that had none",
+       with(u32(Offsets::format_version, 2), Offsets::growth, 0.1F), "distance_growth"},
       {"equal row beyond the rows", pair(0, none, 5), "equal_rows.row"},
       {"equal row before its previous", pair(0, 5, 10), "equal_rows.previous"},
       {"equal row twice", pair(1, 10, 5), "equal_rows.row"},
