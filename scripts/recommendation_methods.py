@@ -86,6 +86,10 @@ def _variants() -> list[Method]:
         ("default, ward", {"clustering": "ward"}),
         ("ward medoids", ward | {"blend": 0}),
         ("default, mmr .7", {"diversity": {"mmr": {"lambda": 0.7}}}),
+        # Smoothing finds more and is less diverse, which this gives back.
+        *((f"default, smoothed, mmr {_short(share)}",
+           {"smoothing": DEFAULT_SMOOTHING, "diversity": {"mmr": {"lambda": share}}})
+          for share in (0.7, 0.8, 0.9)),
     )]
 
 
