@@ -19,6 +19,7 @@ from torch.nn import functional
 EPSILON = 1e-12
 INITIAL_DEVIATION = 0.02
 CACHED_ROWS = 128  # Of scores of all items, so that a CPU ranks them while they are in its cache.
+SHORT_HISTORY = 12
 CONTEXT_SHARE = 0.1  # Of an item's size, that its context has at first.
 BACKBONES = ("sasrec", "gru4rec", "mean")
 ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -107,13 +108,32 @@ class SasRecLayer(nn.Module):
             rows = self.attention[name](places)
             return rows.view(people, rows.shape[1], self.heads, -1).transpose(1, 2)
 
-        scores = heads_of("query", x) @ heads_of("key", seen).transpose(2, 3)
+        scores = _products(heads_of("query", x), heads_of("key", seen))
         scores = (scores / (dim // self.heads) ** 0.5).masked_fill(~allowed, float("-inf"))
         weights = self.dropout(scores.softmax(dim=-1))
-        mixed = (weights @ heads_of("value", seen)).transpose(1, 2).reshape(people, length, dim)
+        mixed = _mixtures(weights, heads_of("value", seen))
+        mixed = mixed.transpose(1, 2).reshape(people, length, dim)
         a = self.attention["norm"](self.dropout(self.attention["output"](mixed)) + x)
         inner = self.activation(self.feed_forward["inner"](a))
         return self.feed_forward["norm"](self.dropout(self.feed_forward["output"](inner)) + a)
+
+
+def _products(queries: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+    """Of every query with every key of the same person and head."""
+    if _is_short(queries, keys):
+        return (queries[:, :, :, None] * keys[:, :, None]).sum(dim=4)
+    return queries @ keys.transpose(2, 3)
+
+
+def _mixtures(weights: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    if _is_short(weights, values):
+        return (weights[..., None] * values[:, :, None]).sum(dim=3)
+    return weights @ values
+
+
+def _is_short(x: torch.Tensor, seen: torch.Tensor) -> bool:
+    """Where a matrix product for each person and head is more calls than arithmetic."""
+    return not x.is_cuda and 1 < x.shape[2] and seen.shape[2] <= SHORT_HISTORY
 
 
 class Gru4Rec(nn.Module):
