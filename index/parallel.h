@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <functional>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -13,11 +14,12 @@
 namespace tessera::index {
 
 /// Calls `Status work(block, worker)` for every block below `block_count`, from
-/// control.thread_count threads of which the caller is worker 0. Which worker gets which block is
-/// left to chance, so `work` writes only to its block and its worker's scratch; what it throws is
-/// turned into a status as guarded_call(name) does. The cancel token is polled before every block;
-/// `progress`, where there is one, is told the blocks done, from the calling thread. After a
-/// failure no block is begun, and one of the failures is returned.
+/// control.thread_count threads of which the caller is worker 0, or fewer where the system gives no
+/// more. Blocks are begun in their order. Which worker gets which block is left to chance, so
+/// `work` writes only to its block and its worker's scratch; what it throws is turned into a status
+/// as guarded_call(name) does. The cancel token is polled before every block; `progress`, where
+/// there is one, is told the blocks done, from the calling thread. After a failure no block is
+/// begun, and one of the failures is returned.
 template <class Work>
 Status run_blocks(const char* name, std::size_t block_count, const BuildControl& control,
                   Work&& work, const std::function<void(std::size_t done)>& progress = {}) {
@@ -45,7 +47,13 @@ Status run_blocks(const char* name, std::size_t block_count, const BuildControl&
   {
     std::vector<std::jthread> helpers;
     helpers.reserve(worker_count - 1);
-    for (std::size_t worker = 1; worker < worker_count; ++worker) helpers.emplace_back(run, worker);
+    for (std::size_t worker = 1; worker < worker_count; ++worker) {
+      try {
+        helpers.emplace_back(run, worker);
+      } catch (const std::system_error&) {
+        break;  // No more threads are to be had: those that there are do all blocks.
+      }
+    }
     run(0);
   }
   for (Status& failure : failures) {
