@@ -5,6 +5,10 @@ namespace tessera::api {
 void encode_adapter(JsonWriter& json, const engine::AdapterInfo& info) {
   json.begin_object();
   json.field("name", info.name);
+  if (!info.error.empty()) {
+    json.field("error", info.error);
+    return json.end_object();
+  }
   json.field("version", info.version);
   json.field("created_at", format_datetime(info.created_at_us));
   json.field("bytes", info.file_bytes);

@@ -84,8 +84,8 @@ constexpr NamedSchema kSchemas[] = {
     "count":{"type":"integer"},"medoid":{"allOf":[@PointId],"nullable":true},
     "items":{"type":"array","maxItems":5,"items":@PointId}}}}}})"},
   {"Adapter", R"(
-    {"type":"object","required":["name","version","created_at","bytes","parameters","backbone",
-    "dim","context_size","max_history","item_bias"],"properties":{"name":{"type":"string"},
+    {"type":"object","required":["name"],"properties":{"name":{"type":"string"},
+    "error":{"type":"string","description":"Why it cannot be used; then there is nothing else"},
     "version":{"type":"integer","minimum":1,"description":"Uploads of this name"},
     "created_at":{"type":"string","format":"date-time"},"bytes":{"type":"integer"},
     "parameters":{"type":"integer"},"backbone":{"type":"string","enum":["sasrec","gru4rec",

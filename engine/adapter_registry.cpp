@@ -28,26 +28,40 @@ AdapterInfo info_of(const std::string& name, std::size_t file_bytes,
 
 }  // namespace
 
+AdapterRegistry::Entry AdapterRegistry::read(const std::string& name,
+                                             const std::optional<storage::AdapterRecord>& record) {
+  Entry entry;
+  entry.info.name = name;
+  if (!record) {
+    entry.info.error = "its record cannot be read";
+    return entry;
+  }
+  auto read = adapter::Adapter::read(record->file);
+  if (read.has_error()) {
+    entry.info.error = read.error().message();
+  } else {
+    entry.info = info_of(name, record->file.size(), **read);
+    entry.adapter = std::move(*read);
+  }
+  entry.info.version = record->version;
+  entry.info.created_at_us = record->created_at_us;
+  return entry;
+}
+
 Status AdapterRegistry::load() {
-  Status status;
-  TESSERA_RETURN_IF_ERROR(owner_.shared_.store.visit_adapters(
-      owner_.number_, [&](std::string_view name, const storage::AdapterRecord& record) {
-        auto read = adapter::Adapter::read(record.file);
-        if (read.has_error()) {
-          status = Status(Code::kCorrupt, "adapter `" + std::string(name) +
-                                              "` cannot be read: " + read.error().message());
-          return false;
+  return owner_.shared_.store.visit_adapters(
+      owner_.number_,
+      [&](std::string_view name, const std::optional<storage::AdapterRecord>& record) {
+        auto loaded = std::make_shared<const Entry>(read(std::string(name), record));
+        if (loaded->adapter == nullptr) {
+          log::error(
+              "an adapter cannot be used: it is damaged",
+              {{"collection", owner_.name_}, {"adapter", name}, {"error", loaded->info.error}});
         }
-        Entry entry;
-        entry.info = info_of(std::string(name), record.file.size(), **read);
-        entry.info.version = record.version;
-        entry.info.created_at_us = record.created_at_us;
-        entry.adapter = std::move(*read);
         Lock lock(mutex_);
-        entries_.emplace(name, std::make_shared<const Entry>(std::move(entry)));
+        entries_.emplace(name, std::move(loaded));
         return true;
-      }));
-  return status;
+      });
 }
 
 std::shared_ptr<const AdapterRegistry::Entry> AdapterRegistry::entry(
@@ -57,11 +71,13 @@ std::shared_ptr<const AdapterRegistry::Entry> AdapterRegistry::entry(
   return found == entries_.end() ? nullptr : found->second;
 }
 
-Result<std::shared_ptr<const adapter::Adapter>> AdapterRegistry::find(
+Result<std::shared_ptr<const AdapterRegistry::Entry>> AdapterRegistry::find(
     const std::string& name) const {
-  const auto known = entry(name);
+  auto known = entry(name);
   if (known == nullptr) return not_found(name);
-  return known->adapter;
+  if (known->adapter != nullptr) return known;
+  return Status(Code::kCorrupt, "adapter `" + name + "` is damaged (" + known->info.error +
+                                    "): upload it again or delete it");
 }
 
 Result<AdapterInfo> AdapterRegistry::get(const std::string& name) const {

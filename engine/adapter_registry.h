@@ -19,7 +19,12 @@ class AdapterRegistry final : public Adapters {
  public:
   explicit AdapterRegistry(CollectionImpl& owner) : owner_(owner) {}
 
-  /// Reads all from the store. Called once, before any other use.
+  struct Entry {
+    AdapterInfo info;
+    std::shared_ptr<const adapter::Adapter> adapter;  ///< Null when it is damaged.
+  };
+
+  /// Reads all from the store; what is damaged is logged. Called once, before any other use.
   Status load();
 
   Result<AdapterInfo> put(const std::string& name, std::string_view file) override;
@@ -27,8 +32,8 @@ class AdapterRegistry final : public Adapters {
   [[nodiscard]] Result<AdapterInfo> get(const std::string& name) const override;
   [[nodiscard]] Result<std::vector<AdapterInfo>> list() const override;
 
-  /// kNotFound "No adapter `x` found".
-  [[nodiscard]] Result<std::shared_ptr<const adapter::Adapter>> find(const std::string& name) const;
+  /// One that can be used, never null. kNotFound "No adapter `x` found"; kCorrupt.
+  [[nodiscard]] Result<std::shared_ptr<const Entry>> find(const std::string& name) const;
   /// Whether it makes vectors that this one can be searched by; kInvalidArgument says why not.
   static Status check_fits(const adapter::Adapter& adapter, const VectorField::Identity& vector);
 
@@ -37,10 +42,7 @@ class AdapterRegistry final : public Adapters {
   Status commit(const DeleteAdapter& remove);
 
  private:
-  struct Entry {
-    AdapterInfo info;
-    std::shared_ptr<const adapter::Adapter> adapter;
-  };
+  static Entry read(const std::string& name, const std::optional<storage::AdapterRecord>& record);
   [[nodiscard]] std::shared_ptr<const Entry> entry(const std::string& name) const;
   Status write(storage::Batch&& batch);
 

@@ -28,6 +28,8 @@ struct AdapterInfo {
   std::size_t context_size = 0;  ///< Items of a round that are context.
   std::size_t max_history = 0;
   bool has_item_bias = false;
+  /// Why its record cannot be used; of the others above only the name is then known for sure.
+  std::string error;
 };
 
 /// As the commit queue carries them.
@@ -43,6 +45,7 @@ struct DeleteAdapter {
 
 /// The trained adapters of one collection. Writes are as Collection::write() with
 /// `wait`: in order with those of points, on disk and visible once answered; so are its errors.
+/// An adapter whose record is damaged is listed with an error; it can be replaced and removed.
 /// Thread rule: safe from any thread. A query that has begun keeps the adapter that it began with.
 class Adapters {
  public:

@@ -297,9 +297,8 @@ class RocksStore final : public Store {
       return scan({Family::kAdapters, prefix, encoding::prefix_end(prefix)},
                   [&](std::string_view key, std::string_view value) -> Result<bool> {
                     const auto name = encoding::decode_adapter_key(key);
-                    const auto record = encoding::decode_adapter_value(value);
-                    if (!name || !record) return damaged("adapter", key);
-                    return visitor(*name, *record);
+                    return visitor(name.value_or(""),
+                                   name ? encoding::decode_adapter_value(value) : std::nullopt);
                   });
     });
   }

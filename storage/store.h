@@ -77,6 +77,8 @@ class Batch {
   void put_session_record(CollectionNumber collection, const SessionKey& key,
                           std::string_view value);
   void delete_session_record(CollectionNumber collection, const SessionKey& key);
+  /// Every record of one, whatever there is.
+  void delete_session(CollectionNumber collection, const SessionId& session);
   /// Catalog entries and other small documents.
   void put_meta(std::string_view key, std::string_view value);
   void delete_meta(std::string_view key);
@@ -168,8 +170,10 @@ class Store {
   virtual Status visit_events(CollectionNumber collection, std::optional<std::uint32_t> slot,
                               const EventVisitor& visitor) const = 0;
 
-  /// Adapters in the order of their names. The file is the visitor's for the time of the call.
-  using AdapterVisitor = std::function<bool(std::string_view name, const AdapterRecord& record)>;
+  /// Adapters in the order of their names; nothing instead of a record that does not decode. The
+  /// file is the visitor's for the time of the call.
+  using AdapterVisitor =
+      std::function<bool(std::string_view name, const std::optional<AdapterRecord>& record)>;
   virtual Status visit_adapters(CollectionNumber collection,
                                 const AdapterVisitor& visitor) const = 0;
 

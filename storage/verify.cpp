@@ -186,9 +186,12 @@ class Verifier {
   /// What the weights are is not known here; the store's checksums cover them.
   void check_adapters(CollectionNumber collection) {
     const Status status =
-        store_.visit_adapters(collection, [&](std::string_view name, const AdapterRecord& record) {
-          if (record.version == 0) {
-            error({collection, {}, {}}, "adapter " + std::string(name) + " has no version");
+        store_.visit_adapters(collection, [&](std::string_view name, const auto& record) {
+          const std::string what = "adapter " + std::string(name);
+          if (!record) {
+            error({collection, {}, {}}, what + " cannot be read");
+          } else if (record->version == 0) {
+            error({collection, {}, {}}, what + " has no version");
           }
           return go_on(++report_.adapter_count);
         });

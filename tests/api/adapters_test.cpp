@@ -62,6 +62,17 @@ TEST_CASE("adapters: they are shown, listed and deleted by name", "[unit]") {
   CHECK(adapters.removals == std::vector<std::string>{"b"});
 }
 
+TEST_CASE("adapters: one that is damaged is shown with its name and why", "[unit]") {
+  ServiceUnderTest under_test;
+  adapters_of(under_test).info.error = "its record cannot be read";
+  REQUIRE(
+      under_test.call(Method::kPut, "/collections/c/adapters/a", "x", "application/octet-stream")
+          .status == 200);
+  const Answer shown = under_test.call(Method::kGet, "/collections/c/adapters/a");
+  CHECK(shown.at("/result/error") == "\"its record cannot be read\"");
+  CHECK(keys_at(shown.body, "/result") == std::vector<std::string>{"name", "error"});
+}
+
 TEST_CASE("adapters: bad names, types and failures of the engine are answered", "[unit]") {
   ServiceUnderTest under_test;
   const auto put = [&](const std::string& name, const char* type) {

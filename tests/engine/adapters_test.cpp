@@ -7,6 +7,7 @@
 #include <catch2/catch.hpp>
 
 #include "open_database.h"
+#include "storage/store.h"
 #include "tests/adapter/made_adapter.h"
 
 namespace tessera::engine {
@@ -97,6 +98,45 @@ TEST_CASE("adapters: uploads count up, are durable and belong to their collectio
   CHECK(collection->adapters().put("a", file_of(1)).error().code() == Code::kNotFound);
   collection = database.create(config_of(Metric::kDot));
   CHECK(collection->adapters().list().value().empty());
+}
+
+TEST_CASE("adapters: a damaged one does not keep its collection from loading", "[unit]") {
+  OpenDatabase database;
+  auto collection = database.create(config_of(Metric::kDot));
+  insert_rows(*collection, random_rows(300));
+  for (const char* name : {"a", "b", "c"}) {
+    REQUIRE(collection->adapters().put(name, file_of(1)).has_value());
+  }
+  const auto before = ids_of(collection->query(refinement({1, 2}, 20), CancelToken()).value());
+  collection.reset();
+  database.close();
+  {
+    const auto store = storage::Store::open(database.data_path() + "/store", {}).value();
+    storage::Batch batch;
+    for (const auto number : store->collections().value()) {
+      batch.put_adapter(number, "b", {4, 7, file_of(1).substr(0, 900)});
+    }
+    REQUIRE(store->write(std::move(batch), true).ok());
+  }
+  database.reopen();
+  collection = database->collection("c").value();
+  CHECK(ids_of(collection->query(refinement({1, 2}, 20), CancelToken()).value()) == before);
+  const auto listed = collection->adapters().list().value();
+  REQUIRE(listed.size() == 3);
+  CHECK(listed[0].error.empty());
+  CHECK(listed[1].name == "b");
+  CHECK(listed[1].error.starts_with("adapter: "));
+  QueryRequest request = refinement({1, 2}, 20);
+  std::get<RefineQuery>(request.query).adapter = "b";
+  const auto failed = collection->query(request, CancelToken());
+  REQUIRE(failed.has_error());
+  CHECK(failed.error().code() == Code::kCorrupt);
+  CHECK(failed.error().message().starts_with(
+      "query.refine.strategy.adapter: adapter `b` is damaged"));
+  // It can be replaced and removed.
+  CHECK(collection->adapters().put("b", file_of(2)).value().version == 5);
+  CHECK(collection->query(request, CancelToken()).has_value());
+  REQUIRE(collection->adapters().remove("b").has_value());
 }
 
 TEST_CASE("adapters: a file that fits no vector changes nothing", "[unit]") {

@@ -328,7 +328,7 @@ TEST_CASE("verify: contradictions inside the store are reported with their place
       REQUIRE(
           database.Put({}, handle_of(Family::kAdapters), encoding::adapter_key(3, "a"), "\1").ok());
     });
-    require_only(sample.verify(), Severity::kError, "collection 3, adapters", "does not decode");
+    require_only(sample.verify(), Severity::kError, "collection 3", "adapter a cannot be read");
   }
   SECTION("an adapter without a version") {
     sample.change([](Batch& batch) { batch.put_adapter(3, "a", {0, 0, "file"}); });
