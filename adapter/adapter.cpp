@@ -11,6 +11,8 @@ namespace {
 
 /// Attention weights that are kept at once.
 constexpr std::size_t kScoresMax = 1U << 20;
+/// Values of a buffer that has one row an item of history.
+constexpr std::size_t kBlockValuesMax = 1U << 22;
 
 void append_row(const std::vector<float>& item, std::size_t dim, Values& rows) {
   rows.insert(rows.end(), item.begin(), item.begin() + static_cast<std::ptrdiff_t>(dim));
@@ -99,10 +101,15 @@ void Adapter::fuse(std::span<const Person* const> persons, Scratch& scratch,
   }
 }
 
-Status Adapter::vectors(std::span<const Person* const> persons, const Check& check,
-                        Scratch& scratch, Values& out) const {
-  out.clear();
-  if (persons.empty()) return {};
+/// So many that no buffer of a row's widest values is large; one person's history always fits.
+std::size_t Adapter::block_rows() const {
+  const std::size_t width = std::max(dim(), weights_.backbone_gru.state.in);
+  return std::clamp(kBlockValuesMax / width, weights_.max_history, kBlockRowsMax);
+}
+
+/// Into scratch.encoded.
+Status Adapter::vectors_of_block(std::span<const Person* const> persons, const Check& check,
+                                 Scratch& scratch) const {
   std::vector<std::size_t> counts;
   bool is_first = true;
   for (const Person* person : persons) {
@@ -112,8 +119,23 @@ Status Adapter::vectors(std::span<const Person* const> persons, const Check& che
   }
   TESSERA_RETURN_IF_ERROR(rewrite(persons, check, scratch));
   TESSERA_RETURN_IF_ERROR(
-      encode_histories(weights_, {scratch.rewritten, counts}, check, scratch, out));
-  if (!is_first) fuse(persons, scratch, out);
+      encode_histories(weights_, {scratch.rewritten, counts}, check, scratch, scratch.encoded));
+  if (!is_first) fuse(persons, scratch, scratch.encoded);
+  return {};
+}
+
+Status Adapter::vectors(std::span<const Person* const> persons, const Check& check,
+                        Scratch& scratch, Values& out) const {
+  out.clear();
+  const std::size_t rows_max = block_rows();
+  for (std::size_t begin = 0, end = 0; begin < persons.size(); begin = end) {
+    std::size_t rows = 0;
+    do {
+      rows += persons[end++]->history_count;
+    } while (end < persons.size() && rows + persons[end]->history_count <= rows_max);
+    TESSERA_RETURN_IF_ERROR(vectors_of_block(persons.subspan(begin, end - begin), check, scratch));
+    out.insert(out.end(), scratch.encoded.begin(), scratch.encoded.end());
+  }
   if (std::all_of(out.begin(), out.end(), [](float value) { return std::isfinite(value); })) {
     return {};
   }
@@ -121,10 +143,29 @@ Status Adapter::vectors(std::span<const Person* const> persons, const Check& che
 }
 
 void Adapter::remember(Person& person, std::span<const float> vector, Scratch& scratch) const {
-  ++person.vector_count;
-  apply(weights_.gru.input, vector.data(), 1, scratch.products);
-  apply(weights_.gru.state, person.memory.data(), 1, scratch.gates);
-  kernels().gru_step(scratch.products.data(), scratch.gates.data(), person.memory.data(), dim());
+  Person* const only = &person;
+  remember({&only, 1}, vector, scratch);
+}
+
+void Adapter::remember(std::span<Person* const> persons, std::span<const float> rows,
+                       Scratch& scratch) const {
+  const std::size_t block = block_rows();
+  for (std::size_t begin = 0; begin < persons.size(); begin += block) {
+    const auto some = persons.subspan(begin, std::min(block, persons.size() - begin));
+    Values& memories = scratch.gathered;
+    memories.clear();
+    for (const Person* person : some) {
+      memories.insert(memories.end(), person->memory.begin(), person->memory.end());
+    }
+    apply(weights_.gru.input, rows.data() + begin * dim(), some.size(), scratch.products);
+    apply(weights_.gru.state, memories.data(), some.size(), scratch.gates);
+    for (std::size_t i = 0; i < some.size(); ++i) {
+      const std::size_t place = i * 3 * dim();
+      kernels().gru_step(scratch.products.data() + place, scratch.gates.data() + place,
+                         some[i]->memory.data(), dim());
+      ++some[i]->vector_count;
+    }
+  }
 }
 
 void Adapter::observe(Person& person, std::span<const std::vector<float>> items,

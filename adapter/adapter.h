@@ -22,6 +22,11 @@ struct Person {
   std::size_t vector_count = 0;  ///< Rounds that have had their vector.
 };
 
+/// Items of history that are encoded at once.
+inline constexpr std::size_t kBlockRowsMax = 4096;
+/// What a Scratch holds at most: reached with vectors of 4096 values and histories of 1024 items.
+inline constexpr std::size_t kScratchBytesMax = 288U << 20;
+
 /// Trained weights that make a person's vector for every round of a refinement. After Li et al.,
 /// "Ada-Retrieval: An Adaptive Multi-Round Retrieval Paradigm for Sequential Recommendations"
 /// (AAAI 2024). Of one round: vectors(), search, and for every person remember() and observe().
@@ -42,17 +47,24 @@ class Adapter {
   /// any has no vectors() yet.
   [[nodiscard]] Person begin(std::span<const std::vector<float>> items) const;
 
-  /// The vectors of the persons' next rounds, as rows of dim() values; the matrix work of all of
-  /// them together. A vector has the same bits whoever else is there. kInvalidArgument when a value
-  /// leaves the range of float.
+  /// The vectors of the persons' next rounds, as rows of dim() values; the matrix work of many of
+  /// them together, in blocks of at most kBlockRowsMax items of history, so that the scratch stays
+  /// below kScratchBytesMax. A vector has the same bits whoever else is there. kInvalidArgument
+  /// when a value leaves the range of float.
   Status vectors(std::span<const Person* const> persons, const Check& check, Scratch& scratch,
                  Values& out) const;
   /// The vector that the person's round was searched with: that of vectors(), or one from outside.
   void remember(Person& person, std::span<const float> vector, Scratch& scratch) const;
+  /// Of many, each with its row.
+  void remember(std::span<Person* const> persons, std::span<const float> rows,
+                Scratch& scratch) const;
   /// What the round returned, best first, item_dim() values each; the first K are context.
   void observe(Person& person, std::span<const std::vector<float>> items, Scratch& scratch) const;
 
  private:
+  [[nodiscard]] std::size_t block_rows() const;
+  Status vectors_of_block(std::span<const Person* const> persons, const Check& check,
+                          Scratch& scratch) const;
   Status rewrite(const Person& person, const Check& check, Scratch& scratch, float* to) const;
   Status rewrite(std::span<const Person* const> persons, const Check& check,
                  Scratch& scratch) const;

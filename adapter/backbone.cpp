@@ -1,13 +1,15 @@
 #include "adapter/backbone.h"
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 
 #include "adapter/kernels.h"
 
 namespace tessera::adapter {
 namespace {
+
+/// Values of the feed-forward layers that are kept at once.
+constexpr std::size_t kInnerValuesMax = 1U << 20;
 
 std::size_t total(std::span<const std::size_t> counts) {
   return std::accumulate(counts.begin(), counts.end(), std::size_t{0});
@@ -103,29 +105,13 @@ class Transformer {
       for (std::size_t head = 0; head < weights_.head_count; ++head) {
         const std::size_t place = begin * dim_ + head * head_dim_;
         const float* const key = scratch_.products.data() + begin * stride + head * head_dim_;
-        attend({scratch_.gathered.data() + place, count, head_dim_, dim_},
-               {key, count, head_dim_, stride}, {key + dim_, count, head_dim_, stride},
-               attended.data() + place);
+        kernels().attend({scratch_.gathered.data() + place, dim_, count, key, key + dim_, stride,
+                          count, head_dim_, attended.data() + place, dim_},
+                         scratch_.scores);
       }
       begin += count;
     }
     finish(layer, attended, x_, row_count_);
-  }
-
-  /// Query i sees the keys of its own position and of earlier ones.
-  void attend(const MatrixView& query, const MatrixView& key, const MatrixView& value, float* out) {
-    Values& scores = scratch_.scores;
-    const std::size_t key_count = key.row_count;
-    scores.resize(query.row_count * key_count);
-    multiply_transposed(query, key, scores.data(), key_count);
-    const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(head_dim_)));
-    for (std::size_t i = 0; i < query.row_count; ++i) {
-      const std::size_t seen = key_count - query.row_count + i + 1;
-      float* const row = scores.data() + i * key_count;
-      kernels().softmax(row, seen, scale);
-      std::fill(row + seen, row + key_count, 0.0F);
-    }
-    multiply({scores.data(), query.row_count, key_count, key_count}, value, out, dim_);
   }
 
   void last_layer(const TransformerLayer& layer, Values& out) {
@@ -148,9 +134,9 @@ class Transformer {
       for (std::size_t head = 0; head < weights_.head_count; ++head) {
         const float* const key = products + head * head_dim_;
         const std::size_t place = user * dim_ + head * head_dim_;
-        attend({queries.data() + place, 1, head_dim_, dim_},
-               {key, counts_[user], head_dim_, stride},
-               {key + dim_, counts_[user], head_dim_, stride}, attended.data() + place);
+        kernels().attend({queries.data() + place, dim_, 1, key, key + dim_, stride, counts_[user],
+                          head_dim_, attended.data() + place, dim_},
+                         scratch_.scores);
       }
     }
     finish(layer, attended, out, user_count);
@@ -162,9 +148,14 @@ class Transformer {
     Values& projected = scratch_.gathered;
     apply(layer.output, attended.data(), row_count, projected);
     norm(x, projected, layer.attention_norm, row_count);
-    apply(layer.inner, x.data(), row_count, scratch_.inner);
-    kernels().activate(weights_.activation, scratch_.inner.data(), scratch_.inner.size());
-    apply(layer.outer, scratch_.inner.data(), row_count, projected);
+    // The inner rows are the widest, so there are few of them at a time.
+    const std::size_t block = std::max<std::size_t>(1, kInnerValuesMax / layer.inner.out);
+    for (std::size_t begin = 0; begin < row_count; begin += block) {
+      const std::size_t rows = std::min(block, row_count - begin);
+      apply(layer.inner, x.data() + begin * dim_, rows, scratch_.inner);
+      kernels().activate(weights_.activation, scratch_.inner.data(), scratch_.inner.size());
+      kernels().apply(layer.outer, scratch_.inner.data(), rows, projected.data() + begin * dim_);
+    }
     norm(x, projected, layer.feed_forward_norm, row_count);
   }
 
@@ -183,6 +174,15 @@ class Transformer {
 };
 
 }  // namespace
+
+std::size_t Scratch::bytes() const {
+  std::size_t values = 0;
+  for (const Values* buffer : {&rewritten, &products, &attended, &inner, &scores, &gathered,
+                               &states, &fused, &hidden, &gates, &encoded}) {
+    values += buffer->capacity();
+  }
+  return values * sizeof(float);
+}
 
 Status encode_histories(const Weights& weights, const Histories& histories, const Check& check,
                         Scratch& scratch, Values& out) {

@@ -11,7 +11,10 @@ namespace tessera::adapter {
 
 /// Buffers that live from one round to the next. Thread rule: confined to one thread.
 struct Scratch {
-  Values rewritten, products, attended, inner, scores, gathered, states, fused, hidden, gates;
+  Values rewritten, products, attended, inner, scores, gathered, states, fused, hidden, gates,
+      encoded;
+
+  [[nodiscard]] std::size_t bytes() const;
 };
 
 /// Histories behind each other: those of user i are `counts[i]` rows, each at least 1.

@@ -195,6 +195,95 @@ void convolve(const float* kernel, std::size_t context_size, const float* items,
   }
 }
 
+/// The products of one query with `key_count` keys: rows of `stride` values. For few queries.
+void score_rows(const AttentionHead& head, const float* query, std::size_t key_count,
+                float* scores) {
+  const Tag tag;
+  for (std::size_t j = 0; j < key_count; ++j) {
+    const float* const key = head.key + j * head.key_stride;
+    Vector sum = hn::Zero(tag);
+    std::size_t d = 0;
+    for (; d + kLanes <= head.dim; d += kLanes) {
+      sum = hn::MulAdd(load(query + d), load(key + d), sum);
+    }
+    float rest = 0;
+    for (; d < head.dim; ++d) rest += query[d] * key[d];
+    scores[j] = hn::GetLane(hn::SumOfLanes(tag, sum)) + rest;
+  }
+}
+
+/// The same of keys that are the columns of `keys`, `width` apart: several vectors of them at once,
+/// so that each value of the query is loaded once.
+void score_columns(const float* keys, std::size_t width, const float* query, std::size_t dim,
+                   std::size_t key_count, float* scores) {
+  constexpr std::size_t kVectors = 4;
+  const Tag tag;
+  for (std::size_t begin = 0; begin < key_count; begin += kVectors * kLanes) {
+    const std::size_t count = std::min(kVectors, (key_count - begin + kLanes - 1) / kLanes);
+    Vector sums[kVectors] = {hn::Zero(tag), hn::Zero(tag), hn::Zero(tag), hn::Zero(tag)};
+    for (std::size_t d = 0; d < dim; ++d) {
+      const Vector x = hn::Set(tag, query[d]);
+      const float* const row = keys + d * width + begin;
+      for (std::size_t v = 0; v < count; ++v) {
+        sums[v] = hn::MulAdd(x, load(row + v * kLanes), sums[v]);
+      }
+    }
+    for (std::size_t v = 0; v < count; ++v) hn::StoreU(sums[v], tag, scores + begin + v * kLanes);
+  }
+}
+
+/// The sum of the value rows by their weights.
+void weigh(const AttentionHead& head, const float* weights, std::size_t count, float* out) {
+  const Tag tag;
+  std::size_t d = 0;
+  for (; d + kLanes <= head.dim; d += kLanes) {
+    const float* value = head.value + d;
+    // Sums that do not wait for each other.
+    Vector even = hn::Zero(tag);
+    Vector odd = hn::Zero(tag);
+    std::size_t j = 0;
+    for (; j + 2 <= count; j += 2, value += 2 * head.key_stride) {
+      even = hn::MulAdd(hn::Set(tag, weights[j]), load(value), even);
+      odd = hn::MulAdd(hn::Set(tag, weights[j + 1]), load(value + head.key_stride), odd);
+    }
+    if (j < count) even = hn::MulAdd(hn::Set(tag, weights[j]), load(value), even);
+    hn::StoreU(hn::Add(even, odd), tag, out + d);
+  }
+  for (; d < head.dim; ++d) {
+    float sum = 0;
+    for (std::size_t j = 0; j < count; ++j) sum += weights[j] * head.value[j * head.key_stride + d];
+    out[d] = sum;
+  }
+}
+
+void attend(const AttentionHead& head, Values& scratch) {
+  constexpr std::size_t kFewQueries = 4;  // For which turning the keys round does not pay.
+  const std::size_t width = (head.key_count + kLanes - 1) / kLanes * kLanes;
+  const bool has_columns = head.query_count > kFewQueries;
+  scratch.assign(width + (has_columns ? width * head.dim : 0), 0);
+  float* const scores = scratch.data();
+  float* const columns = scores + width;
+  if (has_columns) {
+    for (std::size_t j = 0; j < head.key_count; ++j) {
+      for (std::size_t d = 0; d < head.dim; ++d) {
+        columns[d * width + j] = head.key[j * head.key_stride + d];
+      }
+    }
+  }
+  const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(head.dim)));
+  for (std::size_t i = 0; i < head.query_count; ++i) {
+    const float* const query = head.query + i * head.query_stride;
+    const std::size_t seen = head.key_count - head.query_count + i + 1;
+    if (has_columns) {
+      score_columns(columns, width, query, head.dim, seen, scores);
+    } else {
+      score_rows(head, query, seen, scores);
+    }
+    softmax(scores, seen, scale);
+    weigh(head, scores, seen, head.out + i * head.out_stride);
+  }
+}
+
 constexpr std::size_t kPanelVectors = kPanelWidth / kLanes;
 /// As many rows at once as the sums of a panel find registers.
 constexpr std::size_t kBlockRows = kLanes >= 16 ? 8 : kLanes >= 8 ? 3 : 1;
@@ -264,7 +353,8 @@ void apply(const Linear& linear, const float* rows, std::size_t row_count, float
 }
 
 const Kernels* table() {
-  static const Kernels made = {add_and_norm, softmax, activate, gru_step, convolve, apply, add};
+  static const Kernels made = {add_and_norm, softmax, activate, gru_step,
+                               convolve,     apply,   attend,   add};
   return &made;
 }
 

@@ -6,6 +6,21 @@
 
 namespace tessera::adapter {
 
+/// One head of causal attention: rows of `dim` values, `stride` apart from each other. The last
+/// query sees all keys, the one before it all but the last, and so on.
+struct AttentionHead {
+  const float* query = nullptr;
+  std::size_t query_stride = 0;
+  std::size_t query_count = 0;
+  const float* key = nullptr;
+  const float* value = nullptr;
+  std::size_t key_stride = 0;  ///< Of the values, too.
+  std::size_t key_count = 0;
+  std::size_t dim = 0;
+  float* out = nullptr;  ///< A row a query.
+  std::size_t out_stride = 0;
+};
+
 /// The loops between the matrix products, for the widest instruction set of this CPU. Rows are
 /// row-major and behind each other. The same input gives the same bits on the same CPU.
 struct Kernels {
@@ -25,6 +40,9 @@ struct Kernels {
   /// Every row x (in values each) becomes W x + b; rows of `out` values. What a row becomes does
   /// not depend on the others.
   void (*apply)(const Linear& linear, const float* rows, std::size_t row_count, float* out);
+  /// softmax(query key^T / sqrt(dim)) value. Such products are too small for a library's call
+  /// each.
+  void (*attend)(const AttentionHead& head, Values& scratch);
   /// a += b.
   void (*add)(float* a, const float* b, std::size_t count);
 };

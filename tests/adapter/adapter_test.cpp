@@ -257,4 +257,39 @@ TEST_CASE("adapter: work that should stop stops") {
   }
 }
 
+TEST_CASE(
+    "adapter: many people with wide layers take bounded memory, and the same bits as each "
+    "alone",
+    "[unit]") {
+  std::mt19937_64 random(12);
+  MadeShape shape;
+  shape.backbone = "sasrec";
+  shape.inner = kInnerSizeMax;
+  const auto adapter = read(make_adapter(shape, random));
+  std::vector<Person> persons;
+  std::vector<const Person*> batch;
+  for (int i = 0; i < 100; ++i) {
+    persons.push_back(adapter->begin(random_items(random, 50, shape.dim)));
+  }
+  for (const Person& person : persons) batch.push_back(&person);
+  Scratch scratch;
+  Values together, alone;
+  REQUIRE(adapter->vectors(batch, go_on, scratch, together).ok());
+  CHECK(scratch.bytes() <= 16U << 20);
+  for (const std::size_t i : {0, 57, 99}) {
+    const Person* const only = &persons[i];
+    REQUIRE(adapter->vectors({&only, 1}, go_on, scratch, alone).ok());
+    const Values same(together.begin() + static_cast<std::ptrdiff_t>(i * shape.dim),
+                      together.begin() + static_cast<std::ptrdiff_t>((i + 1) * shape.dim));
+    CHECK(alone == same);
+  }
+  std::vector<Person*> all;
+  for (Person& person : persons) all.push_back(&person);
+  Person single = persons[7];
+  adapter->remember(all, together, scratch);
+  adapter->remember(single, std::span(together).subspan(7 * shape.dim, shape.dim), scratch);
+  CHECK(single.memory == persons[7].memory);
+  CHECK(persons[7].vector_count == 1);
+}
+
 }  // namespace tessera::adapter
