@@ -127,6 +127,7 @@ std::variant<engine::VectorInput, engine::InterestsQuery> decode_first_query(con
 std::vector<engine::HistoryInput> decode_history(const Value& value);
 retrieval::Explore decode_explore(const Value& value);
 retrieval::Attention decode_attention(const Value& value);
+retrieval::RelevanceFeedback decode_relevance_feedback(const Value& value);
 std::optional<engine::SmoothingInput> decode_smoothing(const Value& value);
 /// A number of seconds, or digits with one of the units s, m, h, d; above 0.
 std::optional<double> decode_duration(const Value& value);
@@ -135,6 +136,8 @@ std::optional<double> decode_duration(const Value& value);
 
 engine::StartSession decode_start_session(const Value& body);
 engine::NextRound decode_next_round(const Value& body);
+/// The round that is to be taken back, if the body names one.
+std::optional<std::uint32_t> decode_undo(const Value& body);
 /// Of the text that decode_start_session() makes. kCorrupt for any other.
 Result<engine::SessionOptions> read_session_options(std::string_view text);
 

@@ -233,7 +233,9 @@ void decode_strategy(const Value& value, RefineQuery& refine) {
         "`relevance_feedback`");
     return;
   }
-  object.not_yet("relevance_feedback", "relevance feedback");
+  if (const auto pairs = object.find("relevance_feedback")) {
+    refine.strategy = decode_relevance_feedback(*pairs);
+  }
   if (const auto adapter = object.find("adapter")) refine.adapter = adapter->string().value_or("");
   if (const auto rocchio = object.given("rocchio")) refine.strategy = decode_rocchio(*rocchio);
   if (const auto attention = object.given("attention")) {
@@ -271,6 +273,17 @@ retrieval::Explore decode_explore(const Value& value) {
   object.refuse_unknown({"beta"});
   if (const auto beta = object.given("beta")) explore.beta = beta->number_from(0).value_or(0);
   return explore;
+}
+
+retrieval::RelevanceFeedback decode_relevance_feedback(const Value& value) {
+  retrieval::RelevanceFeedback relevance;
+  const Object object(value);
+  if (!object.ok()) return relevance;
+  object.refuse_unknown({"a", "b", "c"});
+  if (const auto a = object.require("a")) relevance.a = a->number().value_or(0);
+  if (const auto b = object.require("b")) relevance.b = b->number_from(0).value_or(0);
+  if (const auto c = object.require("c")) relevance.c = c->number().value_or(0);
+  return relevance;
 }
 
 retrieval::Attention decode_attention(const Value& value) {

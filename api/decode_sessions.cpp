@@ -38,17 +38,6 @@ retrieval::JudgedRocchio decode_rocchio(const Value& value) {
   return rocchio;
 }
 
-retrieval::RelevanceFeedback decode_relevance_feedback(const Value& value) {
-  retrieval::RelevanceFeedback relevance;
-  const Object object(value);
-  if (!object.ok()) return relevance;
-  object.refuse_unknown({"a", "b", "c"});
-  if (const auto a = object.require("a")) relevance.a = a->number().value_or(0);
-  if (const auto b = object.require("b")) relevance.b = b->number_from(0).value_or(0);
-  if (const auto c = object.require("c")) relevance.c = c->number().value_or(0);
-  return relevance;
-}
-
 retrieval::SessionStrategy decode_session_strategy(const Value& value) {
   constexpr const char* kNames =
       "`rocchio`, `relevance_feedback`, `explore`, `attention`, `adapter`";
@@ -138,6 +127,20 @@ void write_component_filters(const Value& query, JsonWriter& json) {
   json.end_array();
 }
 
+/// Whose history the interests are of, for an adapter that is told no other.
+void write_people(const Value& query, JsonWriter& json) {
+  if (!query.is(Value::Kind::kObject)) return;
+  const Object kinds(query);
+  const auto interests = kinds.given("interests");
+  if (!interests || !interests->is(Value::Kind::kObject)) return;
+  const Object members(*interests);
+  for (const char* name : {"history", "user"}) {
+    const auto member = members.given(name);
+    const auto compact = member ? member->compact_json() : std::nullopt;
+    if (compact) json.raw_field(name, *compact);
+  }
+}
+
 std::string options_text(const Object& object, const std::optional<Value>& query,
                          bool has_adapter) {
   std::string text;
@@ -149,6 +152,8 @@ std::string options_text(const Object& object, const std::optional<Value>& query
     if (const auto compact = member->compact_json()) json.raw_field(name, *compact);
   }
   if (query) {
+    const bool is_told = object.given("history") || object.given("user");
+    if (has_adapter && !is_told) write_people(*query, json);
     write_component_filters(*query, json);
     if (has_adapter) json.field(kHasQuery, true);
   }
@@ -177,6 +182,12 @@ StartSession decode_start_session(const Value& body) {
   }
   if (request.options.adapter) request.options.adapter->has_query = query.has_value();
   if (auto* interests = std::get_if<engine::InterestsQuery>(&request.query)) {
+    auto& adapter = request.options.adapter;
+    if (adapter && adapter->history.empty() && !adapter->user) {
+      adapter->history = interests->history;
+      adapter->user = interests->user;
+      adapter->exclude_history = interests->exclude_history && adapter->exclude_history;
+    }
     for (engine::ComponentInput& component : interests->components) {
       request.options.component_filters.push_back(std::move(component.filter));
       component.filter.reset();
@@ -210,6 +221,15 @@ Result<SessionOptions> read_session_options(std::string_view text) {
   const Status status = issues.status();
   if (status.ok()) return options;
   return Status(Code::kCorrupt, "the options of the session cannot be read: " + status.message());
+}
+
+std::optional<std::uint32_t> decode_undo(const Value& body) {
+  const Object object(body);
+  if (!object.ok()) return std::nullopt;
+  object.refuse_unknown({"round"});
+  const auto round = object.given("round");
+  if (!round) return std::nullopt;
+  return static_cast<std::uint32_t>(round->integer_in(1, UINT32_MAX).value_or(1));
 }
 
 NextRound decode_next_round(const Value& body) {

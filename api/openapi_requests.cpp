@@ -234,7 +234,10 @@ constexpr NamedSchema kSchemas[] = {
     "minimum":1,"maximum":10000,"default":3}}},"attention":{"type":"object",
     "additionalProperties":false,"properties":{"gamma":{"type":"number","minimum":0,
     "default":0.3},"temperature":{"type":"number","exclusiveMinimum":true,"minimum":0,
-    "default":0.1}}},"adapter":{"type":"string","description":"Name of a trained adapter"}}}}})"},
+    "default":0.1}}},"relevance_feedback":{"type":"object","additionalProperties":false,
+    "required":["a","b","c"],"properties":{"a":{"type":"number"},"b":{"type":"number",
+    "minimum":0},"c":{"type":"number"}}},
+    "adapter":{"type":"string","description":"Name of a trained adapter"}}}}})"},
   {"AdapterFile", R"(
     {"description":"A safetensors file","type":"string","format":"binary"})"},
   {"SearchParams", R"(
@@ -369,6 +372,9 @@ constexpr NamedSchema kSchemas[] = {
     "score":{"type":"number","minimum":-1000000,"maximum":1000000}}}}}},
     "limit":{"type":"integer","minimum":1},"round":{"type":"integer","minimum":1,
     "description":"The round that this call makes; the last one again repeats its answer"}}})"},
+  {"UndoRound", R"(
+    {"type":"object","additionalProperties":false,"properties":{"round":{"type":"integer",
+    "minimum":1,"description":"The last one; what has just been taken back stays so"}}})"},
   {"TrainClusters", R"(
     {"type":"object","additionalProperties":false,"properties":{"vector":{"type":"string",
     "default":""},"count":{"type":"integer","minimum":1,"maximum":1048576},

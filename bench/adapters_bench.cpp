@@ -5,11 +5,13 @@
 // (failed or stopped) or 2 (wrong arguments).
 
 #include <algorithm>
+#include <chrono>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <random>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -121,10 +123,16 @@ void load(engine::Collection& collection, const std::vector<std::vector<float>>&
   while (collection.info().is_optimizing) watch.wait(std::chrono::milliseconds(20));
 }
 
-double cpu_us() {
+double clock_us(clockid_t clock) {
   timespec now = {};
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  clock_gettime(clock, &now);
   return 1e6 * static_cast<double>(now.tv_sec) + 1e-3 * static_cast<double>(now.tv_nsec);
+}
+double cpu_us() {
+  return clock_us(CLOCK_THREAD_CPUTIME_ID);
+}
+double process_cpu_us() {
+  return clock_us(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 double time_of(const engine::Collection& collection, const engine::QueryRequest& request) {
@@ -142,6 +150,99 @@ double median(std::vector<double> values) {
   return *middle;
 }
 
+engine::QueryRequest refinement(const Arguments& arguments, std::size_t row_count,
+                                std::size_t history, std::mt19937_64& random) {
+  engine::QueryRequest request;
+  request.limit = kLimit;
+  engine::RefineQuery refine;
+  refine.query = std::monostate();
+  refine.adapter = "bench";
+  refine.rounds = static_cast<std::uint32_t>(arguments.rounds);
+  // Of one neighbourhood mostly: what a person engages with.
+  const std::size_t first = random() % row_count;
+  for (std::size_t i = 0; i < history; ++i) {
+    const std::size_t row = i % 3 == 0 ? random() % row_count : (first + i) % row_count;
+    refine.history.push_back({PointId(row), 1, std::nullopt});
+  }
+  request.query = refine;
+  return request;
+}
+
+double wall_us() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration<double, std::micro>(now).count();
+}
+
+/// Many people at once: one by one, and as one batch.
+void measure_batch(const Arguments& arguments, const engine::Collection& collection,
+                   std::size_t row_count, std::size_t history, const Watch& watch, Report& report) {
+  std::mt19937_64 random(13);
+  const std::size_t count = arguments.is_quick ? 100 : 1000;
+  std::vector<engine::QueryRequest> requests;
+  for (std::size_t i = 0; i < count; ++i) {
+    requests.push_back(refinement(arguments, row_count, history, random));
+  }
+  std::vector<double> batch_us, single_us, batch_cpu_us, single_cpu_us;
+  for (int turn = 0; turn < (arguments.is_quick ? 1 : 3); ++turn) {
+    watch.check();
+    const CancelToken cancel;
+    double start = wall_us();
+    double cpu_start = process_cpu_us();
+    for (const engine::QueryRequest& request : requests) require(collection.query(request, cancel));
+    single_us.push_back((wall_us() - start) / static_cast<double>(count));
+    single_cpu_us.push_back((process_cpu_us() - cpu_start) / static_cast<double>(count));
+    start = wall_us();
+    cpu_start = process_cpu_us();
+    require(collection.query_many(requests, cancel));
+    batch_us.push_back((wall_us() - start) / static_cast<double>(count));
+    batch_cpu_us.push_back((process_cpu_us() - cpu_start) / static_cast<double>(count));
+  }
+  const std::string name = "people_" + std::to_string(history);
+  const std::string label =
+      std::to_string(count) + " people, history of " + std::to_string(history) + ": ";
+  report.add("cost", {name + "_batch_us", label + "a person in a batch, wall clock",
+                      median(batch_us), "us"});
+  report.add("cost",
+             {name + "_single_us", label + "a person alone, wall clock", median(single_us), "us"});
+  report.add_ratio(name, label + "batch / one by one, wall clock", median(batch_us),
+                   median(single_us), Report::Better::kLower);
+  report.add_ratio(name + "_cpu", label + "batch / one by one, CPU", median(batch_cpu_us),
+                   median(single_cpu_us), Report::Better::kLower);
+}
+
+/// How much of the exact answer the rounds find by an index, where they look about for less than
+/// one query does and where as far.
+void measure_recall(const Arguments& arguments, const engine::Collection& collection,
+                    std::size_t row_count, std::size_t history, const Watch& watch,
+                    Report& report) {
+  constexpr std::size_t kEfOfOne = 100;
+  std::mt19937_64 random(17);
+  const std::size_t count = std::min<std::size_t>(arguments.query_count, 300);
+  double found = 0, found_by_one = 0;
+  const CancelToken cancel;
+  for (std::size_t i = 0; i < count; ++i) {
+    watch.check();
+    engine::QueryRequest request = refinement(arguments, row_count, history, random);
+    const auto near = require(collection.query(request, cancel));
+    request.params.hnsw_ef = kEfOfOne;
+    const auto nearer = require(collection.query(request, cancel));
+    request.params.exact = true;
+    std::set<PointId> exact;
+    for (const auto& point : require(collection.query(request, cancel)).points) {
+      exact.insert(point.record.id);
+    }
+    for (const auto& point : near.points) found += exact.contains(point.record.id) ? 1 : 0;
+    for (const auto& point : nearer.points) found_by_one += exact.contains(point.record.id) ? 1 : 0;
+  }
+  const double all = static_cast<double>(count * kLimit);
+  const std::string name = "history_" + std::to_string(history);
+  const std::string label =
+      "history of " + std::to_string(history) + ": share of the exact rounds' ";
+  report.add("cost", {name + "_recall", label + "points", found / all, ""});
+  report.add("cost", {name + "_recall_ef100", label + "points, hnsw_ef 100 in each",
+                      found_by_one / all, ""});
+}
+
 /// Plain queries and refinements in turns, each with a history of its own.
 void measure(const Arguments& arguments, const engine::Collection& collection,
              const std::vector<std::vector<float>>& rows, std::size_t history, const Watch& watch,
@@ -153,22 +254,9 @@ void measure(const Arguments& arguments, const engine::Collection& collection,
     engine::QueryRequest plain;
     plain.limit = kLimit;
     plain.query = engine::VectorInput(rows[random() % rows.size()]);
-    engine::QueryRequest refined;
-    refined.limit = kLimit;
-    engine::RefineQuery refine;
-    refine.query = std::monostate();
-    refine.adapter = "bench";
-    refine.rounds = static_cast<std::uint32_t>(arguments.rounds);
-    // Of one neighbourhood mostly: what a person engages with.
-    const std::size_t first = random() % rows.size();
-    for (std::size_t i = 0; i < history; ++i) {
-      const std::size_t row = i % 3 == 0 ? random() % rows.size() : (first + i) % rows.size();
-      refine.history.push_back({PointId(row), 1, std::nullopt});
-    }
-    refined.query = refine;
-    refine.rounds = 1;
+    const engine::QueryRequest refined = refinement(arguments, rows.size(), history, random);
     engine::QueryRequest one = refined;
-    one.query = refine;
+    std::get<engine::RefineQuery>(one.query).rounds = 1;
     plain_us.push_back(time_of(collection, plain));
     refined_us.push_back(time_of(collection, refined));
     first_us.push_back(time_of(collection, one));
@@ -203,15 +291,18 @@ void run(const Arguments& arguments) {
   load(*collection, rows, watch);
   require(collection->adapters().put("bench", adapter_file(arguments)));
 
+  const bool is_indexed = collection->info().indexed_vector_count == rows.size();
   report.add_group("ratio", "Ratios of medians");
-  report.add_group(
-      "cost", "CPU of a query, limit 100, " + std::to_string(rows.size()) + " x " +
-                  std::to_string(kDim) + ", Dot, " +
-                  (collection->info().indexed_vector_count == rows.size() ? "indexed" : "scanned") +
-                  " (median)");
+  report.add_group("cost", "CPU of a query, limit 100, " + std::to_string(rows.size()) + " x " +
+                               std::to_string(kDim) + ", Dot, " +
+                               (is_indexed ? "indexed" : "scanned") + " (median)");
   for (const std::size_t history : kHistories) {
     say_progress("history of " + std::to_string(history));
     measure(arguments, *collection, rows, history, watch, report);
+    if (is_indexed) {
+      measure_recall(arguments, *collection, rows.size(), history, watch, report);
+    }
+    measure_batch(arguments, *collection, rows.size(), history, watch, report);
   }
   report.add_table(machine_line() + "\n");
   report.print();

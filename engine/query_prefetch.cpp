@@ -9,7 +9,9 @@ Status QueryRun::run_prefetches() {
   for (const QueryRequest& prefetch : request_.prefetch) {
     TESSERA_RETURN_IF_ERROR(cancel_.check());
     auto source = std::make_unique<QueryRun>(collection_, prefetch, cancel_, this);
-    TESSERA_RETURN_IF_ERROR(source->find());
+    if (const Status status = source->find(); !status.ok()) {
+      return named(status, "prefetch[" + std::to_string(sources_.size()) + "]");
+    }
     sources_.push_back(std::move(source));
   }
   return {};

@@ -60,18 +60,36 @@ Status QueryRun::resolve_refine_history(const RefineQuery& query,
   return {};
 }
 
-Status QueryRun::run_refine(FieldSearcher& searcher, const RefineQuery& query) {
-  retrieval::RefineRequest request;
+Status QueryRun::start_refine(const RefineQuery& query) {
+  refine_ = std::make_unique<retrieval::RefineRequest>();
+  retrieval::RefineRequest& request = *refine_;
   if (query.adapter) {
-    TESSERA_ASSIGN_OR_RETURN(request.adapter, collection_.adapters_.find(*query.adapter));
+    auto adapter = collection_.adapters_.find(*query.adapter);
+    if (adapter.has_error()) return adapter.error().with_context("query.refine.strategy.adapter");
+    request.adapter = (*adapter)->adapter;
   }
   TESSERA_RETURN_IF_ERROR(resolve_refined(query, request));
   TESSERA_RETURN_IF_ERROR(resolve_refine_history(query, request));
   request.rounds = query.rounds;
   request.strategy = query.strategy;
   request.context_includes_known = query.context_includes_history;
-  TESSERA_ASSIGN_OR_RETURN(auto answer,
-                           retrieval::retrieve_refined(request, wanted_, excluded_, searcher));
+  TESSERA_ASSIGN_OR_RETURN(refine_run_,
+                           retrieval::RefineRun::begin(request, wanted_, excluded_, *searcher_));
+  // The rounds have copies of what they read.
+  request.history = {};
+  if (auto* interests = std::get_if<retrieval::InterestsRequest>(&request.query)) {
+    release_people(*interests);
+  }
+  return {};
+}
+
+const retrieval::Encoding* QueryRun::encoding() const {
+  return refine_run_ == nullptr ? nullptr : refine_run_->encoding();
+}
+
+void QueryRun::conclude_refine() {
+  auto answer = refine_run_->finish();
+  refine_run_.reset();
   for (const retrieval::RefineHit& hit : answer.hits) {
     Found found{hit.hit, std::nullopt, hit.round};
     if (hit.component) found.interest = {*hit.component, hit.rank, hit.hit.score};
@@ -79,7 +97,6 @@ Status QueryRun::run_refine(FieldSearcher& searcher, const RefineQuery& query) {
   }
   result_.rounds = std::move(answer.rounds);
   report_interests(answer.interests);
-  return {};
 }
 
 }  // namespace tessera::engine

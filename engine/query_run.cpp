@@ -51,15 +51,17 @@ Result<QueryResult> QueryRun::run_scroll() const {
   return result;
 }
 
-Status QueryRun::check_vector(const std::vector<float>& vector, const char* what) const {
+Status QueryRun::check_vector(const std::vector<float>& vector, const std::string& what) const {
   const std::uint32_t dim = field_->vectors->identity().dim;
   if (vector.size() != dim) {
-    return {Code::kInvalidArgument, "Vector dimension error: expected dim: " + std::to_string(dim) +
-                                        ", got " + std::to_string(vector.size())};
+    // Of a plain query the text is the dialect's.
+    return {Code::kInvalidArgument,
+            (what == "query" ? "" : what + ": ") + "Vector dimension error: expected dim: " +
+                std::to_string(dim) + ", got " + std::to_string(vector.size())};
   }
   for (const float value : vector) {
     if (!std::isfinite(value)) {
-      return {Code::kInvalidArgument, std::string(what) + ": a value is not finite"};
+      return {Code::kInvalidArgument, what + ": a value is not finite"};
     }
   }
   return {};
@@ -137,17 +139,22 @@ Result<std::vector<retrieval::HistoryItem>> QueryRun::resolve_history(
   std::vector<retrieval::HistoryItem> items(history.size());
   std::vector<std::uint32_t> slots;
   std::vector<std::size_t> positions;
+  const auto place = [what](std::size_t i) {
+    return std::string(what) + "[" + std::to_string(i) + "]";
+  };
   for (std::size_t i = 0; i < history.size(); ++i) {
     items[i].weight = history[i].weight;
     items[i].at_seconds = history[i].at_seconds;
     if (const auto* id = std::get_if<PointId>(&history[i].item)) {
-      TESSERA_ASSIGN_OR_RETURN(items[i].slot, slot_of(*id));
+      const auto slot = slot_of(*id);
+      if (slot.has_error()) return slot.error().with_context(place(i));
+      items[i].slot = *slot;
       slots.push_back(*items[i].slot);
       positions.push_back(i);
       continue;
     }
     items[i].vector = std::get<std::vector<float>>(history[i].item);
-    TESSERA_RETURN_IF_ERROR(check_vector(items[i].vector, what));
+    TESSERA_RETURN_IF_ERROR(check_vector(items[i].vector, place(i)));
     if (field_->vectors->identity().metric == Metric::kCosine) {
       (void)index::normalise(items[i].vector);
     }
@@ -156,7 +163,7 @@ Result<std::vector<retrieval::HistoryItem>> QueryRun::resolve_history(
   for (std::size_t i = 0; i < slots.size(); ++i) {
     if (vectors[i].empty()) {
       const PointId& id = std::get<PointId>(history[positions[i]].item);
-      return Status(Code::kNotFound, std::string(what) + ": point " + id.to_string() +
+      return Status(Code::kNotFound, place(positions[i]) + ": point " + id.to_string() +
                                          " has no vector `" + request_.using_vector + "`");
     }
     items[positions[i]].vector = std::move(vectors[i]);
@@ -186,7 +193,9 @@ Result<retrieval::InterestsRequest> QueryRun::resolve_interests(const InterestsQ
   TESSERA_RETURN_IF_ERROR(prepare_scope(query));
   request.clusters = clusters_ == nullptr ? nullptr : &clusters_->clusters;
   for (const ComponentInput& component : query.components) {
-    TESSERA_RETURN_IF_ERROR(check_vector(component.vector, "query.interests.components"));
+    TESSERA_RETURN_IF_ERROR(check_vector(
+        component.vector,
+        "query.interests.components[" + std::to_string(request.components.size()) + "]"));
     retrieval::GivenComponent given;
     given.vector = component.vector;
     if (field_->vectors->identity().metric == Metric::kCosine) (void)index::normalise(given.vector);
@@ -276,6 +285,7 @@ Status QueryRun::start_interests(const InterestsQuery& query) {
   const std::size_t limit = request_.limit == 0 ? 0 : wanted_;
   TESSERA_ASSIGN_OR_RETURN(
       interests_run_, retrieval::InterestsRun::begin(*interests_, limit, excluded_, *searcher_));
+  release_people(*interests_);
   return {};
 }
 
@@ -337,51 +347,9 @@ Status QueryRun::start() {
   }
   if (!sources_.empty()) restrict_to_prefetched();
   searcher_.emplace(*field_->vectors, collection_.slots_, scope_, keeps_vectors);
-  if (refine != nullptr) return run_refine(*searcher_, *refine);
+  if (refine != nullptr) return start_refine(*refine);
   if (interests != nullptr) return start_interests(*interests);
   return start_vector(std::get<VectorInput>(request_.query));
-}
-
-std::vector<retrieval::Search> QueryRun::wanted() {
-  if (interests_run_) return interests_run_->wanted();
-  if (!vector_) return {};
-  return {retrieval::Search{*vector_, std::min(wanted_, rows_), &excluded_, -1}};
-}
-
-Status QueryRun::accept(std::vector<std::vector<retrieval::Hit>> answers) {
-  if (interests_run_) return interests_run_->accept(std::move(answers));
-  if (!vector_ || answers.size() != 1) {
-    return {Code::kInternal, "another number of searches was answered than was asked for"};
-  }
-  vector_.reset();
-  for (const retrieval::Hit& hit : answers.front()) {
-    found_.push_back({hit, std::nullopt, std::nullopt});
-  }
-  return {};
-}
-
-Status QueryRun::conclude() {
-  if (interests_run_) {
-    TESSERA_ASSIGN_OR_RETURN(const auto answer, interests_run_->finish());
-    interests_run_.reset();
-    for (const retrieval::InterestHit& hit : answer.hits) {
-      found_.push_back({hit.hit, HitInterest{hit.component, hit.rank, hit.hit.score}, {}});
-    }
-    report_interests(answer.interests);
-  } else if (std::holds_alternative<VectorInput>(request_.query)) {
-    keep_prefetched_places();
-  }
-  if (request_.explain) result_.plan = plan();
-  return {};
-}
-
-Status QueryRun::drive() {
-  TESSERA_RETURN_IF_ERROR(start());
-  for (auto searches = wanted(); !searches.empty(); searches = wanted()) {
-    TESSERA_ASSIGN_OR_RETURN(auto answers, searcher_->search_many(searches));
-    TESSERA_RETURN_IF_ERROR(accept(std::move(answers)));
-  }
-  return {};
 }
 
 Status QueryRun::find() {

@@ -9,12 +9,20 @@
 #include "engine/collection_impl.h"
 #include "engine/field_searcher.h"
 #include "retrieval/interests_run.h"
+#include "retrieval/refine_run.h"
 
 namespace tessera::engine {
 
+/// A failure of a part of a request, which `place` names. Time runs out for the whole of it.
+inline Status named(const Status& status, const std::string& place) {
+  const bool is_of_all = status.code() == Code::kTimeout || status.code() == Code::kCancelled;
+  return is_of_all ? status : status.with_context(place);
+}
+
 /// One query: ids resolved to vectors, filters to slots, prefetches run, then the method, records
-/// fetched. run() does it all; start(), wanted() with accept() by turns, and finish() do it step by
-/// step, so that the searches of many queries can be found together.
+/// fetched. run() does it all; start(), then encoding() with accept_vectors() and wanted() with
+/// accept() by turns, and finish() do it step by step, so that the vectors and the searches of many
+/// queries can be made together.
 /// Thread rule: confined to one thread at a time.
 class QueryRun {
  public:
@@ -37,13 +45,18 @@ class QueryRun {
   Status find();
 
   Status start();
-  /// The searches without which it cannot go on; none at the end. They are answered by the searcher
-  /// over vectors(), alone or together with others.
+  /// Persons without whose vectors it cannot go on; null where there are none.
+  [[nodiscard]] const retrieval::Encoding* encoding() const;
+  Status accept_vectors(std::span<const float> rows) { return refine_run_->accept_vectors(rows); }
+  /// The searches without which it cannot go on; none, and no encoding, at the end. They are
+  /// answered by the searcher over vectors(), alone or together with others.
   std::vector<retrieval::Search> wanted();
   Status accept(std::vector<std::vector<retrieval::Hit>> answers);
   Result<QueryResult> finish();
   [[nodiscard]] FieldSearcher& searcher() { return *searcher_; }
   [[nodiscard]] const VectorField& vectors() const { return *field_->vectors; }
+  /// Of the vectors that it keeps from start() to finish().
+  [[nodiscard]] std::size_t held_bytes() const;
 
   [[nodiscard]] const std::vector<Found>& found() const { return found_; }
   /// The answer without points, once found.
@@ -65,7 +78,7 @@ class QueryRun {
   Status prepare_limits(std::size_t row_count);
   Status prepare_filter();
   Result<SlotBits> bits_of(const Filter& filter) const;
-  Status check_vector(const std::vector<float>& vector, const char* what) const;
+  Status check_vector(const std::vector<float>& vector, const std::string& what) const;
   Result<std::uint32_t> slot_of(const PointId& id) const;
   Result<std::vector<float>> resolve(const VectorInput& input, const char* what);
   Result<std::vector<retrieval::HistoryItem>> resolve_history(
@@ -83,10 +96,13 @@ class QueryRun {
   Status start_vector(const VectorInput& input);
   Status start_interests(const InterestsQuery& query);
   Status drive();
+  Status encode();
   /// Once no search is wanted: found_ and result_ are made.
   Status conclude();
   // Rounds; see query_refine.cpp.
-  Status run_refine(FieldSearcher& searcher, const RefineQuery& query);
+  Status start_refine(const RefineQuery& query);
+  void conclude_refine();
+  static void release_people(retrieval::InterestsRequest& request);
   Status resolve_refined(const RefineQuery& query, retrieval::RefineRequest& request);
   Status resolve_refine_history(const RefineQuery& query, retrieval::RefineRequest& request);
   void report_interests(const std::vector<retrieval::InterestReport>& reports);
@@ -122,6 +138,8 @@ class QueryRun {
   std::optional<std::vector<float>> vector_;  ///< Of a plain query, until it is answered.
   std::unique_ptr<retrieval::InterestsRequest> interests_;
   std::optional<retrieval::InterestsRun> interests_run_;
+  std::unique_ptr<retrieval::RefineRequest> refine_;
+  std::unique_ptr<retrieval::RefineRun> refine_run_;
   std::vector<Found> found_;
   QueryResult result_;
 };

@@ -2,11 +2,13 @@
 
 #include <atomic>
 #include <functional>
+#include <thread>
 
 #include "base/cancel.h"
 #include "base/metrics.h"
 #include "config/settings.h"
 #include "engine/build_budget.h"
+#include "engine/helper_threads.h"
 #include "storage/data_directory.h"
 #include "storage/store.h"
 
@@ -34,6 +36,9 @@ struct Shared {
   /// Makes the hidden collection of a collection's users and attaches it. Set before any
   /// collection is used. kNotFound when the owner has been deleted; kDiskFull, kUnavailable.
   std::function<Status(CollectionImpl& owner)> create_users = {};
+  /// Of batches of queries: with the thread of one request there are as many as cores.
+  HelperThreads batch_threads =
+      HelperThreads(std::max(1U, std::thread::hardware_concurrency()) - 1);
 };
 
 }  // namespace tessera::engine

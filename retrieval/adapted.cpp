@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "retrieval/rounds.h"
 #include "retrieval/vector_math.h"
 
 namespace tessera::retrieval {
@@ -14,8 +13,9 @@ using adapter::Person;
 /// One person an interest.
 class AdapterMover final : public Mover {
  public:
-  AdapterMover(const AdaptedRequest& request, Searcher& searcher)
-      : adapter_(*request.request.adapter), searcher_(searcher) {
+  AdapterMover(const Adapter& adapter, const AdaptedPersons& request, Searcher& searcher)
+      : adapter_(adapter), searcher_(searcher) {
+    encoding_.adapter = &adapter;
     for (const auto& positions : request.histories) {
       // Only the newest are encoded.
       const std::size_t count = std::min(positions.size(), adapter_.weights().max_history);
@@ -25,30 +25,37 @@ class AdapterMover final : public Mover {
       }
       persons_.emplace_back(items.empty() ? Person() : adapter_.begin(items));
     }
+    for (Person& person : persons_) {
+      if (person.history_count > 0) encoding_.persons.push_back(&person);
+    }
   }
 
   /// Round 1 by vectors from outside.
   void begin(const std::vector<InterestReport>& interests) {
     for (std::size_t i = 0; i < persons_.size(); ++i) {
       if (!is_moved(i)) continue;
-      adapter_.remember(persons_[i], std::span(interests[i].vector).first(adapter_.dim()),
-                        scratch_);
+      const auto vector = std::span(interests[i].vector).first(adapter_.dim());
+      vectors_.insert(vectors_.end(), vector.begin(), vector.end());
     }
+    adapter_.remember(encoding_.persons, vectors_, scratch_);
+    has_vectors_ = true;
+  }
+
+  [[nodiscard]] const Encoding* encoding() const override {
+    return has_vectors_ || encoding_.persons.empty() ? nullptr : &encoding_;
+  }
+
+  void take_vectors(std::span<const float> rows) override {
+    vectors_.assign(rows.begin(), rows.end());
+    has_vectors_ = true;
   }
 
   Status move_on(std::vector<InterestReport>& interests) override {
-    std::vector<const Person*> batch;
-    for (std::size_t i = 0; i < persons_.size(); ++i) {
-      if (is_moved(i)) batch.push_back(&persons_[i]);
-    }
-    TESSERA_RETURN_IF_ERROR(adapter_.vectors(
-        batch, [this] { return searcher_.check(); }, scratch_, vectors_));
     const float* row = vectors_.data();
     for (std::size_t i = 0; i < persons_.size(); ++i) {
       if (!is_moved(i)) continue;
-      const std::span vector(row, adapter_.dim());
-      adapter_.remember(persons_[i], vector, scratch_);
-      interests[i].vector = searched_vector(adapter_, vector, searcher_.metric());
+      interests[i].vector =
+          searched_vector(adapter_, std::span(row, adapter_.dim()), searcher_.metric());
       row += adapter_.dim();
     }
     return {};
@@ -67,6 +74,7 @@ class AdapterMover final : public Mover {
     for (std::size_t i = 0; i < persons_.size(); ++i) {
       if (is_moved(i)) adapter_.observe(persons_[i], items[i], scratch_);
     }
+    has_vectors_ = false;
     return {};
   }
 
@@ -77,33 +85,33 @@ class AdapterMover final : public Mover {
   const Adapter& adapter_;
   Searcher& searcher_;
   std::vector<Person> persons_;
+  Encoding encoding_;  ///< Of those that are moved.
   adapter::Scratch scratch_;
-  adapter::Values vectors_;
+  adapter::Values vectors_;   ///< Theirs, in this round.
+  bool has_vectors_ = false;  ///< Whether this round's are there.
 };
 
-/// Keeps the vectors that another mover gives.
 class Recorder final : public Mover {
  public:
-  explicit Recorder(Mover& mover) : mover_(mover) {}
+  Recorder(Mover& mover, RoundVectors& rounds) : mover_(mover), rounds_(rounds) {}
+  [[nodiscard]] const Encoding* encoding() const override { return mover_.encoding(); }
+  void take_vectors(std::span<const float> rows) override { mover_.take_vectors(rows); }
   Status move_on(std::vector<InterestReport>& interests) override {
     TESSERA_RETURN_IF_ERROR(mover_.move_on(interests));
-    auto& vectors = rounds.emplace_back();
+    auto& vectors = rounds_.emplace_back();
     for (const InterestReport& interest : interests) vectors.push_back(interest.vector);
     return {};
   }
   Status read(const std::vector<InterestHit>& hits) override { return mover_.read(hits); }
 
-  std::vector<std::vector<std::vector<float>>> rounds;  ///< From round 2 on.
-
  private:
   Mover& mover_;
+  RoundVectors& rounds_;
 };
 
-/// Gives them again.
 class Player final : public Mover {
  public:
-  explicit Player(std::vector<std::vector<std::vector<float>>> rounds)
-      : rounds_(std::move(rounds)) {}
+  explicit Player(RoundVectors rounds) : rounds_(std::move(rounds)) {}
   Status move_on(std::vector<InterestReport>& interests) override {
     // There are no vectors of a round before which the rehearsal ran out of rows: the last ones
     // stay.
@@ -115,7 +123,7 @@ class Player final : public Mover {
   Status read(const std::vector<InterestHit>&) override { return {}; }
 
  private:
-  std::vector<std::vector<std::vector<float>>> rounds_;
+  RoundVectors rounds_;
   std::size_t next_ = 0;
 };
 
@@ -140,26 +148,28 @@ Status check_adapter(const Adapter& adapter, Metric metric, std::size_t dim, con
               ", and this one has " + std::to_string(dim) + " and " + metric_name(metric)};
 }
 
-Result<RefineResult> retrieve_adapted(const AdaptedRequest& request, Mixture mixture,
-                                      std::size_t limit, Searcher& searcher) {
-  const RefineRequest& refine = request.request;
-  AdapterMover mover(request, searcher);
-  if (request.has_first) {
-    mover.begin(mixture.interests);
-  } else {
-    TESSERA_RETURN_IF_ERROR(mover.move_on(mixture.interests));
-  }
-  const RoundPlan plan{limit, refine.rounds, false};
-  if (!refine.context_includes_known || refine.known.isEmpty()) {
-    mixture.excluded |= refine.known;
-    return run_rounds(std::move(mixture), plan, mover, searcher);
-  }
-  Recorder recorder(mover);
-  const auto rehearsal = run_rounds(mixture, {limit, refine.rounds, true}, recorder, searcher);
-  if (rehearsal.has_error()) return rehearsal.error();
-  mixture.excluded |= refine.known;
-  Player player(std::move(recorder.rounds));
-  return run_rounds(std::move(mixture), plan, player, searcher);
+std::unique_ptr<Mover> make_adapter_mover(const Adapter& adapter, const AdaptedPersons& persons,
+                                          const std::vector<InterestReport>* first,
+                                          Searcher& searcher) {
+  auto mover = std::make_unique<AdapterMover>(adapter, persons, searcher);
+  if (first != nullptr) mover->begin(*first);
+  return mover;
+}
+
+std::unique_ptr<Mover> make_recorder(Mover& mover, RoundVectors& rounds) {
+  return std::make_unique<Recorder>(mover, rounds);
+}
+
+std::unique_ptr<Mover> make_player(RoundVectors rounds) {
+  return std::make_unique<Player>(std::move(rounds));
+}
+
+Status encode(const Encoding& encoding, const adapter::Check& check, adapter::Scratch& scratch,
+              adapter::Values& rows) {
+  const std::vector<const Person*> persons(encoding.persons.begin(), encoding.persons.end());
+  TESSERA_RETURN_IF_ERROR(encoding.adapter->vectors(persons, check, scratch, rows));
+  encoding.adapter->remember(encoding.persons, rows, scratch);
+  return {};
 }
 
 }  // namespace tessera::retrieval

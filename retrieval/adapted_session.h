@@ -16,13 +16,12 @@ struct AdaptedSessionRound {
   std::vector<std::vector<float>> context;  ///< What it returned, best first; of the last, nothing.
 };
 
-/// The vector that the last of `rounds` (at least one) is searched with: every earlier one is
-/// gone through again with what it knew and what it returned. Without a history a round keeps
-/// `start`, which is also the vector of the first round where it is given. kInvalidArgument when a
-/// vector leaves the range of float.
-Result<std::vector<float>> adapted_session_vector(const adapter::Adapter& adapter,
-                                                  std::span<const AdaptedSessionRound> rounds,
-                                                  const std::optional<std::vector<float>>& start,
-                                                  Metric metric, const adapter::Check& check);
+/// The vectors that `rounds` are searched with, one each: every round is gone through with what it
+/// knew and what those before it returned. Without a history a round keeps `start`, which is also
+/// the vector of the first round where it is given. kInvalidArgument when a vector leaves the range
+/// of float.
+Result<std::vector<std::vector<float>>> adapted_session_vectors(
+    const adapter::Adapter& adapter, std::span<const AdaptedSessionRound> rounds,
+    const std::optional<std::vector<float>>& start, Metric metric, const adapter::Check& check);
 
 }  // namespace tessera::retrieval

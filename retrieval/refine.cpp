@@ -3,7 +3,7 @@
 #include "retrieval/adapted.h"
 #include "retrieval/components.h"
 #include "retrieval/mixture.h"
-#include "retrieval/rounds.h"
+#include "retrieval/refine_run.h"
 #include "retrieval/strategies.h"
 
 namespace tessera::retrieval {
@@ -54,7 +54,7 @@ class StrategyMover final : public Mover {
 
   /// Puts the vectors of a round's hits into the contexts of their components.
   Status read(const std::vector<InterestHit>& hits) override {
-    for (Context& context : contexts_) begin_round(strategy_, context);
+    for (Context& context : contexts_) tessera::retrieval::begin_round(strategy_, context);
     for (const InterestHit& hit : hits) {
       Context& context = contexts_[hit.component];
       if (!wants_hit(strategy_, context)) continue;
@@ -81,7 +81,7 @@ Status check_request(const RefineRequest& request, const Searcher& searcher) {
     TESSERA_RETURN_IF_ERROR(check_adapter(*request.adapter, searcher.metric(), searcher.dim(),
                                           "query.refine.strategy.adapter"));
   } else {
-    TESSERA_RETURN_IF_ERROR(check_strategy(request.strategy));
+    TESSERA_RETURN_IF_ERROR(check_strategy(request.strategy, searcher.metric()));
   }
   TESSERA_RETURN_IF_ERROR(check_history(request.history, searcher.dim(), "query.refine.history"));
   const auto* interests = std::get_if<InterestsRequest>(&request.query);
@@ -99,59 +99,126 @@ Status check_request(const RefineRequest& request, const Searcher& searcher) {
   return check_vector(vector, searcher.dim(), "query.refine.query");
 }
 
-Result<RefineResult> run_strategy(const RefineRequest& request, Mixture mixture, std::size_t limit,
-                                  Searcher& searcher) {
-  const auto* interests = std::get_if<InterestsRequest>(&request.query);
-  const bool has_own = request.history.empty() && interests != nullptr;
-  const auto& history = has_own ? interests->history : request.history;
-  StrategyMover mover(request.strategy, mixture, searcher);
-  mover.take_history(history, shared_history(history, mixture, searcher.metric()));
-  return run_rounds(std::move(mixture), {limit, request.rounds, false}, mover, searcher);
-}
-
-Result<RefineResult> run_adapter(const RefineRequest& request, Mixture mixture, std::size_t limit,
-                                 Searcher& searcher) {
-  const auto* interests = std::get_if<InterestsRequest>(&request.query);
-  if (interests != nullptr && request.adapter->has_item_bias()) {
-    // A mean of items has a mean of their biases there.
-    for (InterestReport& interest : mixture.interests) interest.vector.back() = 1;
-  }
-  if (interests != nullptr && request.history.empty()) {
-    AdaptedRequest adapted{request, interests->history, {}, true};
-    for (const InterestReport& interest : mixture.interests) {
-      adapted.histories.push_back(interest.positions);
-    }
-    return retrieve_adapted(adapted, std::move(mixture), limit, searcher);
-  }
-  const bool has_first =
-      interests != nullptr || !std::get<std::vector<float>>(request.query).empty();
-  AdaptedRequest adapted{request, request.history,
-                         shared_history(request.history, mixture, searcher.metric()), has_first};
-  return retrieve_adapted(adapted, std::move(mixture), limit, searcher);
-}
-
 }  // namespace
 
-Result<RefineResult> retrieve_refined(const RefineRequest& request, std::size_t limit,
-                                      const SlotSet& excluded, Searcher& searcher) {
+Result<std::unique_ptr<RefineRun>> RefineRun::begin(const RefineRequest& request, std::size_t limit,
+                                                    const SlotSet& excluded, Searcher& searcher) {
   TESSERA_RETURN_IF_ERROR(check_request(request, searcher));
+  std::unique_ptr<RefineRun> run(new RefineRun(request, limit, searcher));
   const auto* interests = std::get_if<InterestsRequest>(&request.query);
+  run->has_interests_ = interests != nullptr;
   Mixture mixture;
   if (interests != nullptr) {
     TESSERA_ASSIGN_OR_RETURN(mixture, make_mixture(*interests, limit, excluded, searcher));
   } else {
     mixture = single(std::get<std::vector<float>>(request.query), limit, excluded);
   }
-  auto result = request.adapter != nullptr
-                    ? run_adapter(request, std::move(mixture), limit, searcher)
-                    : run_strategy(request, std::move(mixture), limit, searcher);
-  if (result.has_error() || interests != nullptr) return result;
-  result->interests.clear();
-  for (RefineHit& hit : result->hits) {
+  if (request.adapter != nullptr) {
+    run->begin_adapter(std::move(mixture));
+  } else {
+    run->begin_strategy(std::move(mixture));
+  }
+  TESSERA_RETURN_IF_ERROR(run->advance());
+  return run;
+}
+
+void RefineRun::begin_strategy(Mixture mixture) {
+  const auto* interests = std::get_if<InterestsRequest>(&request_.query);
+  const bool has_own = request_.history.empty() && interests != nullptr;
+  const auto& history = has_own ? interests->history : request_.history;
+  auto mover = std::make_unique<StrategyMover>(request_.strategy, mixture, searcher_);
+  mover->take_history(history, shared_history(history, mixture, searcher_.metric()));
+  mover_ = std::move(mover);
+  rounds_ = std::make_unique<RoundsRun>(
+      std::move(mixture), RoundPlan{limit_, request_.rounds, false, false}, *mover_, searcher_);
+}
+
+void RefineRun::begin_adapter(Mixture mixture) {
+  const auto* interests = std::get_if<InterestsRequest>(&request_.query);
+  if (interests != nullptr && request_.adapter->has_item_bias()) {
+    // A mean of items has a mean of their biases there.
+    for (InterestReport& interest : mixture.interests) interest.vector.back() = 1;
+  }
+  const bool has_own = interests != nullptr && request_.history.empty();
+  const bool has_first =
+      interests != nullptr || !std::get<std::vector<float>>(request_.query).empty();
+  AdaptedPersons persons{has_own ? interests->history : request_.history, {}};
+  if (has_own) {
+    for (const auto& interest : mixture.interests) persons.histories.push_back(interest.positions);
+  } else {
+    persons.histories = shared_history(request_.history, mixture, searcher_.metric());
+  }
+  mover_ = make_adapter_mover(*request_.adapter, persons, has_first ? &mixture.interests : nullptr,
+                              searcher_);
+  const bool rehearses = request_.context_includes_known && !request_.known.isEmpty();
+  const RoundPlan plan{limit_, request_.rounds, !has_first, rehearses};
+  if (!rehearses) {
+    mixture.excluded |= request_.known;
+    rounds_ = std::make_unique<RoundsRun>(std::move(mixture), plan, *mover_, searcher_);
+    return;
+  }
+  rehearsed_ = std::make_unique<Mixture>(mixture);
+  replay_ = make_recorder(*mover_, vectors_);
+  rounds_ = std::make_unique<RoundsRun>(std::move(mixture), plan, *replay_, searcher_);
+}
+
+Status RefineRun::advance() {
+  TESSERA_RETURN_IF_ERROR(rounds_->advance());
+  if (!rounds_->is_done() || rehearsed_ == nullptr) return {};
+  // The answer is made of the same vectors, without what is known.
+  RefineResult rehearsal = rounds_->take();
+  for (std::size_t i = 0; i < rehearsal.interests.size(); ++i) {
+    rehearsed_->interests[i].vector = std::move(rehearsal.interests[i].vector);
+  }
+  rehearsed_->excluded |= request_.known;
+  const bool has_first = has_interests_ || !std::get<std::vector<float>>(request_.query).empty();
+  if (!has_first && !vectors_.empty()) vectors_.erase(vectors_.begin());
+  replay_ = make_player(std::move(vectors_));
+  rounds_ = std::make_unique<RoundsRun>(std::move(*rehearsed_),
+                                        RoundPlan{limit_, request_.rounds, false, false}, *replay_,
+                                        searcher_);
+  rehearsed_.reset();
+  return rounds_->advance();
+}
+
+Status RefineRun::accept_vectors(std::span<const float> rows) {
+  mover_->take_vectors(rows);
+  return advance();
+}
+
+Status RefineRun::accept(std::vector<std::vector<Hit>> answers) {
+  TESSERA_RETURN_IF_ERROR(rounds_->accept(std::move(answers)));
+  return advance();
+}
+
+RefineResult RefineRun::finish() {
+  RefineResult result = rounds_->take();
+  if (has_interests_) return result;
+  result.interests.clear();
+  for (RefineHit& hit : result.hits) {
     hit.component.reset();
     hit.rank = 0;
   }
   return result;
+}
+
+Result<RefineResult> retrieve_refined(const RefineRequest& request, std::size_t limit,
+                                      const SlotSet& excluded, Searcher& searcher) {
+  TESSERA_ASSIGN_OR_RETURN(const auto run, RefineRun::begin(request, limit, excluded, searcher));
+  adapter::Scratch scratch;
+  adapter::Values rows;
+  const adapter::Check check = [&searcher] { return searcher.check(); };
+  while (true) {
+    if (const Encoding* encoding = run->encoding(); encoding != nullptr) {
+      TESSERA_RETURN_IF_ERROR(encode(*encoding, check, scratch, rows));
+      TESSERA_RETURN_IF_ERROR(run->accept_vectors(rows));
+    } else if (!run->wanted().empty()) {
+      TESSERA_ASSIGN_OR_RETURN(auto answers, searcher.search_many(run->wanted()));
+      TESSERA_RETURN_IF_ERROR(run->accept(std::move(answers)));
+    } else {
+      return run->finish();
+    }
+  }
 }
 
 }  // namespace tessera::retrieval

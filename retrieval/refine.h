@@ -32,7 +32,18 @@ struct Attention {
   double gamma = 0.3;
   double temperature = 0.1;
 };
-using Strategy = std::variant<Explore, Rocchio, Attention>;
+/// q_t = a q_1 + sum over pairs of d^b c (better - worse), d the difference of their scores: the
+/// best scored item with the worst, the second best with the second worst, at most
+/// kFeedbackPairMax such pairs. Cosine and Dot only, where a search by this vector ranks by the
+/// same sum of similarities. In rounds without a person the items are those retrieved so far, and
+/// their scores the similarities to q_1.
+struct RelevanceFeedback {
+  double a = 1;
+  double b = 1;  ///< >= 0.
+  double c = 1;
+};
+inline constexpr std::size_t kFeedbackPairMax = 3;
+using Strategy = std::variant<Explore, Rocchio, Attention, RelevanceFeedback>;
 
 struct RefineRequest {
   /// Round 1: a vector, or a multi-interest request whose components are each refined. With an

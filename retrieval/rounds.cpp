@@ -41,38 +41,75 @@ double mean_shift(const std::vector<InterestReport>& interests, const Vectors& f
 
 }  // namespace
 
-Result<RefineResult> run_rounds(Mixture mixture, const RoundPlan& plan, Mover& mover,
-                                Searcher& searcher) {
-  Vectors first;
-  for (const InterestReport& interest : mixture.interests) first.push_back(interest.vector);
-  const std::size_t round_size =
-      plan.limit / plan.round_count + (plan.limit % plan.round_count != 0);
-  RefineResult result;
-  for (std::uint32_t round = 1; round <= plan.round_count && result.hits.size() < plan.limit;
-       ++round) {
-    const std::size_t left = plan.limit - result.hits.size();
-    const std::size_t wanted = std::min(round_size, left);
-    if (round > 1) TESSERA_RETURN_IF_ERROR(mover.move_on(mixture.interests));
-    if (plan.is_rehearsal && round == plan.round_count) break;
-    const double shift = mean_shift(mixture.interests, first);
-    TESSERA_ASSIGN_OR_RETURN(
-        const std::vector<InterestHit> hits,
-        retrieve_round(mixture, round_quotas(mixture, wanted, left), searcher));
-    if (hits.empty()) break;
-    for (const InterestHit& hit : hits) {
-      result.hits.push_back({hit.hit, round, hit.component, hit.rank});
-    }
-    result.rounds.push_back({round, hits.size(), shift});
-    // A short round means that no more rows match.
-    if (hits.size() < wanted) break;
-    if (result.hits.size() < plan.limit && round < plan.round_count) {
-      TESSERA_RETURN_IF_ERROR(mover.read(hits));
+RoundsRun::RoundsRun(Mixture mixture, const RoundPlan& plan, Mover& mover, Searcher& searcher)
+    : mixture_(std::move(mixture)), plan_(plan), mover_(mover), searcher_(searcher) {
+  if (plan.limit == 0) stage_ = Stage::kDone;
+  mixture_.is_part = plan.round_count > 1;
+}
+
+Status RoundsRun::advance() {
+  while (stage_ != Stage::kDone) {
+    if (stage_ == Stage::kMove) {
+      if (mover_.encoding() != nullptr) return {};
+      TESSERA_RETURN_IF_ERROR(begin_round());
+    } else {
+      pending_ = running_->wanted();
+      if (!pending_.empty()) return {};
+      TESSERA_RETURN_IF_ERROR(end_round());
     }
   }
+  return {};
+}
+
+Status RoundsRun::accept(std::vector<std::vector<Hit>> answers) {
+  pending_.clear();
+  return running_->accept(std::move(answers));
+}
+
+Status RoundsRun::begin_round() {
+  if (round_ > 1 || plan_.moves_first) TESSERA_RETURN_IF_ERROR(mover_.move_on(mixture_.interests));
+  if (round_ == 1) {
+    for (const InterestReport& interest : mixture_.interests) first_.push_back(interest.vector);
+  }
+  if (plan_.is_rehearsal && round_ == plan_.round_count) {
+    stage_ = Stage::kDone;
+    return {};
+  }
+  const std::size_t round_size =
+      plan_.limit / plan_.round_count + (plan_.limit % plan_.round_count != 0);
+  const std::size_t left = plan_.limit - result_.hits.size();
+  wanted_count_ = std::min(round_size, left);
+  shift_ = mean_shift(mixture_.interests, first_);
+  running_.emplace(mixture_, round_quotas(mixture_, wanted_count_, left), searcher_);
+  stage_ = Stage::kSearch;
+  return {};
+}
+
+Status RoundsRun::end_round() {
+  const std::vector<InterestHit> hits = running_->take();
+  running_.reset();
+  stage_ = Stage::kDone;
+  if (hits.empty()) return {};
+  for (const InterestHit& hit : hits) {
+    result_.hits.push_back({hit.hit, round_, hit.component, hit.rank});
+  }
+  result_.rounds.push_back({round_, hits.size(), shift_});
+  // A short round means that no more rows match.
+  if (hits.size() < wanted_count_) return {};
+  if (result_.hits.size() >= plan_.limit || round_ == plan_.round_count) return {};
+  TESSERA_RETURN_IF_ERROR(mover_.read(hits));
+  ++round_;
+  stage_ = Stage::kMove;
+  return {};
+}
+
+RefineResult RoundsRun::take() {
   // `shift` tells how far the others went.
-  for (std::size_t i = 0; i < first.size(); ++i) mixture.interests[i].vector = std::move(first[i]);
-  result.interests = std::move(mixture.interests);
-  return result;
+  for (std::size_t i = 0; i < first_.size(); ++i) {
+    mixture_.interests[i].vector = std::move(first_[i]);
+  }
+  result_.interests = std::move(mixture_.interests);
+  return std::move(result_);
 }
 
 std::vector<std::vector<std::uint32_t>> shared_history(const std::vector<HistoryItem>& history,

@@ -111,23 +111,17 @@ std::optional<Wide> relevance(const RelevanceFeedback& strategy, const std::vect
   std::stable_sort(items.begin(), items.end(), [](const ReturnedItem* a, const ReturnedItem* b) {
     return *a->score > *b->score;
   });
-  const std::size_t pair_count = std::min(items.size() / 2, kFeedbackPairMax);
-  Wide next;
-  for (std::size_t i = 0; i < pair_count; ++i) {
-    const ReturnedItem& better = *items[i];
-    const ReturnedItem& worse = *items[items.size() - 1 - i];
-    const double difference = *better.score - *worse.score;
-    if (!(difference > 0)) break;
-    if (next.empty()) {
-      next.assign(start.size(), 0);
-      add_scaled(next, start, strategy.a);
-    }
-    const double scale = std::pow(difference, strategy.b) * strategy.c;
-    add_scaled(next, better.vector, scale);
-    add_scaled(next, worse.vector, -scale);
+  // Only the outermost make pairs.
+  if (items.size() > 2 * kFeedbackPairMax) {
+    items.erase(items.begin() + kFeedbackPairMax, items.end() - kFeedbackPairMax);
   }
-  if (next.empty()) return std::nullopt;
-  return next;
+  std::vector<Wide> vectors;
+  std::vector<ScoredVector> judged;
+  vectors.reserve(items.size());
+  for (const ReturnedItem* item : items) {
+    judged.push_back({&vectors.emplace_back(widen(item->vector)), *item->score});
+  }
+  return moved_by_pairs(strategy, start, judged);
 }
 
 /// A strategy of rounds without a person reads what the person left to it.
@@ -181,33 +175,6 @@ Result<std::vector<float>> moved_vector(const SessionStrategy& strategy,
   return out_of_range();
 }
 
-void move_weights(const std::vector<SessionStart>& starts, const std::vector<ReturnedItem>& items,
-                  std::vector<MovedInterest>& moved) {
-  std::vector<double> liked(starts.size(), 0), disliked(starts.size(), 0);
-  for (const ReturnedItem& item : items) {
-    if (is_liked(item)) liked[item.component] += *item.score;
-    if (is_disliked(item)) disliked[item.component] -= *item.score;
-  }
-  double given = 0, judged = 0;
-  for (std::size_t i = 0; i < starts.size(); ++i) {
-    given += starts[i].weight;
-    judged += liked[i] + disliked[i];
-  }
-  if (judged == 0 && std::abs(given - 1) < 1e-9) {
-    // To the bit, so that the quotas are those of the query that the session began with.
-    for (std::size_t i = 0; i < starts.size(); ++i) moved[i].weight = starts[i].weight;
-    return;
-  }
-  double sum = 0;
-  for (std::size_t i = 0; i < starts.size(); ++i) {
-    moved[i].weight = starts[i].weight * (1 + liked[i]) / (2 + liked[i] + disliked[i]);
-    sum += moved[i].weight;
-  }
-  for (MovedInterest& interest : moved) {
-    interest.weight = sum > 0 ? interest.weight / sum : 1 / static_cast<double>(moved.size());
-  }
-}
-
 }  // namespace
 
 Status check_session_strategy(const SessionStrategy& strategy, Metric metric) {
@@ -250,6 +217,33 @@ Result<std::vector<MovedInterest>> move_interests(const SessionStrategy& strateg
   }
   move_weights(starts, items, moved);
   return moved;
+}
+
+void move_weights(const std::vector<SessionStart>& starts, const std::vector<ReturnedItem>& items,
+                  std::vector<MovedInterest>& moved) {
+  std::vector<double> liked(starts.size(), 0), disliked(starts.size(), 0);
+  for (const ReturnedItem& item : items) {
+    if (is_liked(item)) liked[item.component] += *item.score;
+    if (is_disliked(item)) disliked[item.component] -= *item.score;
+  }
+  double given = 0, judged = 0;
+  for (std::size_t i = 0; i < starts.size(); ++i) {
+    given += starts[i].weight;
+    judged += liked[i] + disliked[i];
+  }
+  if (judged == 0 && std::abs(given - 1) < 1e-9) {
+    // To the bit, so that the quotas are those of the query that the session began with.
+    for (std::size_t i = 0; i < starts.size(); ++i) moved[i].weight = starts[i].weight;
+    return;
+  }
+  double sum = 0;
+  for (std::size_t i = 0; i < starts.size(); ++i) {
+    moved[i].weight = starts[i].weight * (1 + liked[i]) / (2 + liked[i] + disliked[i]);
+    sum += moved[i].weight;
+  }
+  for (MovedInterest& interest : moved) {
+    interest.weight = sum > 0 ? interest.weight / sum : 1 / static_cast<double>(moved.size());
+  }
 }
 
 Result<SessionRoundResult> retrieve_session_round(SessionRoundRequest request, Searcher& searcher) {

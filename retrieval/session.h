@@ -22,17 +22,6 @@ struct JudgedRocchio {
   double beta = 0.75;
   double gamma = 0.15;
 };
-/// q_t = a q_1 + sum over pairs of d^b c (better - worse), d the difference of their scores: the
-/// best judged item with the worst, the second best with the second worst, at most kFeedbackPairMax
-/// such pairs. Cosine and Dot only, where a search by this vector ranks by the same sum of
-/// similarities.
-struct RelevanceFeedback {
-  double a = 1;
-  double b = 1;  ///< >= 0.
-  double c = 1;
-};
-inline constexpr std::size_t kFeedbackPairMax = 3;
-
 /// Explore: away from what was returned and not liked. Attention: the query is read again in the
 /// light of what was returned and not disliked.
 using SessionStrategy = std::variant<JudgedRocchio, RelevanceFeedback, Explore, Attention>;
@@ -69,6 +58,10 @@ Result<std::vector<MovedInterest>> move_interests(const SessionStrategy& strateg
                                                   const std::vector<SessionStart>& starts,
                                                   const std::vector<ReturnedItem>& items,
                                                   Metric metric);
+
+/// Its part that makes the weights.
+void move_weights(const std::vector<SessionStart>& starts, const std::vector<ReturnedItem>& items,
+                  std::vector<MovedInterest>& moved);
 
 struct SessionRoundRequest {
   /// With the vectors and weights of this round, and `returned` as far as the session is.

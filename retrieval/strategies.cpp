@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 
 namespace tessera::retrieval {
@@ -93,15 +94,62 @@ Wide attention(const Attention& strategy, const Context& context, Metric metric)
   return next;
 }
 
+std::optional<Wide> relevance(const RelevanceFeedback& strategy, const Context& context) {
+  std::vector<ScoredVector> judged;
+  for (std::size_t i = 0; i < context.kept.size(); ++i) {
+    judged.push_back({&context.kept[i], context.scores[i]});
+  }
+  return moved_by_pairs(strategy, context.first, judged);
+}
+
+/// Where it belongs by score, after equal ones. Between the best and the worst that pairs can be
+/// made of, none is needed.
+void keep_by_score(Context& context, std::span<const float> vector) {
+  Wide wide = widen(vector);
+  const double score = inner_product(widen(context.first), wide);
+  const auto place =
+      std::upper_bound(context.scores.begin(), context.scores.end(), score, std::greater<>()) -
+      context.scores.begin();
+  context.scores.insert(context.scores.begin() + place, score);
+  context.kept.insert(context.kept.begin() + place, std::move(wide));
+  if (context.kept.size() <= 2 * kFeedbackPairMax) return;
+  context.scores.erase(context.scores.begin() + kFeedbackPairMax);
+  context.kept.erase(context.kept.begin() + kFeedbackPairMax);
+}
+
 bool changes_nothing(const Strategy& strategy) {
   if (const auto* away = std::get_if<Explore>(&strategy)) return away->beta == 0;
   if (const auto* towards = std::get_if<Rocchio>(&strategy)) return towards->beta == 0;
+  if (const auto* pairs = std::get_if<RelevanceFeedback>(&strategy)) {
+    return pairs->c == 0 && pairs->a == 1;
+  }
   return std::get<Attention>(strategy).gamma == 0;
 }
 
 }  // namespace
 
-Status check_strategy(const Strategy& strategy) {
+std::optional<Wide> moved_by_pairs(const RelevanceFeedback& strategy, std::span<const float> start,
+                                   const std::vector<ScoredVector>& judged) {
+  const std::size_t pair_count = std::min(judged.size() / 2, kFeedbackPairMax);
+  Wide next;
+  for (std::size_t i = 0; i < pair_count; ++i) {
+    const ScoredVector& better = judged[i];
+    const ScoredVector& worse = judged[judged.size() - 1 - i];
+    const double difference = better.score - worse.score;
+    if (!(difference > 0)) break;
+    if (next.empty()) {
+      next.assign(start.size(), 0);
+      add_scaled(next, start, strategy.a);
+    }
+    const double scale = std::pow(difference, strategy.b) * strategy.c;
+    add_scaled(next, *better.vector, scale);
+    add_scaled(next, *worse.vector, -scale);
+  }
+  if (next.empty()) return std::nullopt;
+  return next;
+}
+
+Status check_strategy(const Strategy& strategy, Metric metric) {
   if (const auto* away = std::get_if<Explore>(&strategy)) {
     if (!is_at_least_zero(away->beta)) return invalid("explore.beta", "must be 0 or larger");
   } else if (const auto* towards = std::get_if<Rocchio>(&strategy)) {
@@ -112,6 +160,15 @@ Status check_strategy(const Strategy& strategy) {
       return invalid("rocchio", "alpha and beta must not both be 0");
     }
     if (towards->feedback == 0) return invalid("rocchio.feedback", "must be 1 or larger");
+  } else if (const auto* pairs = std::get_if<RelevanceFeedback>(&strategy)) {
+    if (!std::isfinite(pairs->a)) return invalid("relevance_feedback.a", "must be finite");
+    if (!is_at_least_zero(pairs->b)) {
+      return invalid("relevance_feedback.b", "must be 0 or larger");
+    }
+    if (!std::isfinite(pairs->c)) return invalid("relevance_feedback.c", "must be finite");
+    if (!is_angular(metric)) {
+      return invalid("relevance_feedback", "needs vectors compared by Cosine or Dot");
+    }
   } else {
     const auto& reread = std::get<Attention>(strategy);
     if (!is_at_least_zero(reread.gamma)) return invalid("attention.gamma", "must be 0 or larger");
@@ -134,6 +191,7 @@ bool wants_hit(const Strategy& strategy, const Context& context) {
 
 void observe_hit(const Strategy& strategy, Context& context, std::span<const float> vector,
                  Metric metric) {
+  if (std::holds_alternative<RelevanceFeedback>(strategy)) return keep_by_score(context, vector);
   if (!std::holds_alternative<Explore>(strategy)) {
     context.kept.push_back(ready(metric, vector));
     return;
@@ -153,13 +211,19 @@ Result<std::vector<float>> next_vector(const Strategy& strategy, const Context& 
     next = explore(*away, context, metric);
   } else if (const auto* towards = std::get_if<Rocchio>(&strategy)) {
     next = rocchio(*towards, context, metric);
+  } else if (const auto* pairs = std::get_if<RelevanceFeedback>(&strategy)) {
+    auto moved = relevance(*pairs, context);
+    if (!moved) return context.first;
+    next = std::move(*moved);
   } else {
     next = attention(std::get<Attention>(strategy), context, metric);
   }
   if (is_angular(metric)) {
     // What cancelled out has no direction: the query stays.
-    if (!make_unit(next)) return context.first;
-    if (metric == Metric::kDot) {
+    const bool keeps_scale =
+        metric == Metric::kDot && std::holds_alternative<RelevanceFeedback>(strategy);
+    if (keeps_scale ? norm(next) == 0 : !make_unit(next)) return context.first;
+    if (metric == Metric::kDot && !keeps_scale) {
       const double length = norm(widen(context.first));
       for (double& value : next) value *= length;
     }

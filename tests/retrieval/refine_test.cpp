@@ -45,9 +45,12 @@ Vector second_vector(const Strategy& strategy, Metric metric, const Vector& firs
   return next_vector(strategy, context, metric).value();
 }
 
-Strategy random_strategy(std::mt19937_64& random) {
+Strategy random_strategy(std::mt19937_64& random, Metric metric) {
   const auto number = [&] { return 0.25 * static_cast<double>(random() % 5); };
-  switch (random() % 3) {
+  switch (random() % 4) {
+    case 3:
+      if (metric != Metric::kCosine && metric != Metric::kDot) return Explore{number()};
+      return RelevanceFeedback{0.5 + number(), number(), number()};
     case 0:
       return Explore{number()};
     case 1:
@@ -103,6 +106,31 @@ TEST_CASE("strategies: attention re-reads the history in the light of what came 
   check_near(second_vector(Attention{1, 1e9}, Metric::kEuclid, {3, 0}, {{1, 0}, {1, 4}}), {2, 1});
 }
 
+TEST_CASE("strategies: relevance feedback steps from the worst of what came back to the best") {
+  const RelevanceFeedback strategy{1, 2, 0.5};
+  // Similarities 3, 1, 0, -1 to (1, 0): pairs of differences 4 and 1.
+  const std::vector<Vector> hits = {{1, 5}, {3, 1}, {-1, 2}, {0, 4}};
+  // (1, 0) + 16 * 0.5 * ((3, 1) - (-1, 2)) + 1 * 0.5 * ((1, 5) - (0, 4)).
+  check_near(second_vector(strategy, Metric::kDot, {1, 0}, hits), {33.5F, -7.5F});
+  check_near(second_vector(strategy, Metric::kCosine, {1, 0}, hits), {0.975843F, -0.218472F});
+  // Of more than six hits only the three best and the three worst have a say, in any order.
+  std::mt19937_64 random(5);
+  for (int round = 0; round < 20; ++round) {
+    std::vector<Vector> many;
+    for (int i = 0; i < 12; ++i) many.push_back({static_cast<float>(i), static_cast<float>(i % 4)});
+    std::vector<Vector> outer(many.begin(), many.begin() + 3);
+    outer.insert(outer.end(), many.end() - 3, many.end());
+    std::shuffle(many.begin(), many.end(), random);
+    CHECK(second_vector(strategy, Metric::kDot, {1, 0}, many) ==
+          second_vector(strategy, Metric::kDot, {1, 0}, outer));
+  }
+  // Nothing tells equal ones apart.
+  CHECK(second_vector(strategy, Metric::kDot, {1, 0}, {{1, 2}, {1, 3}}) == Vector{1, 0});
+  FakeSearcher searcher(Metric::kEuclid, Rows(12, Vector{1, 0}));
+  CHECK(error_of(vector_request({1, 0}, 2, strategy), searcher)
+            .starts_with("query.refine.strategy.relevance_feedback: needs vectors"));
+}
+
 TEST_CASE("strategies: nothing to learn from leaves the query as it is, to the bit") {
   const Vector first = {0.1F, 0.2F, 0.7F};
   const std::vector<Vector> hits = {{1, 0, 0}, {0, 1, 0}};
@@ -126,9 +154,9 @@ TEST_CASE("refine: one round equals a plain query") {
     const Metric metric = metric_by_number(random());
     FakeSearcher searcher(metric, random_rows(random, metric, 1 + random() % 90, 4));
     const Vector query = searcher.rows()[random() % searcher.rows().size()];
-    const auto result =
-        retrieve_refined(vector_request(query, 1, random_strategy(random)), 20, {}, searcher)
-            .value();
+    const auto result = retrieve_refined(vector_request(query, 1, random_strategy(random, metric)),
+                                         20, {}, searcher)
+                            .value();
     auto plain = searcher.ranking(query);
     plain.resize(std::min<std::size_t>(20, plain.size()));
     REQUIRE(result.hits.size() == plain.size());
@@ -250,7 +278,7 @@ TEST_CASE("refine: promises hold on random requests") {
     }
     RefineRequest request;
     request.rounds = static_cast<std::uint32_t>(1 + random() % 7);
-    request.strategy = random_strategy(random);
+    request.strategy = random_strategy(random, metric);
     SlotSet forbidden = excluded;
     const bool has_interests = random() % 2 == 0;
     InterestsRequest interests;
