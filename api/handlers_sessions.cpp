@@ -84,9 +84,11 @@ Status get_session(Call& call, JsonWriter& json) {
 
 Status undo_round(Call& call, JsonWriter& json) {
   TESSERA_ASSIGN_OR_RETURN(const auto id, path_session_id(call));
+  TESSERA_ASSIGN_OR_RETURN(const auto round,
+                           decode_body(call, decode_undo, EmptyBody::kMeansEmptyObject));
   TESSERA_ASSIGN_OR_RETURN(const auto collection, call.collection());
-  TESSERA_ASSIGN_OR_RETURN(const auto info,
-                           collection->sessions().undo(id, call.parameters.wait, call.cancel));
+  TESSERA_ASSIGN_OR_RETURN(
+      const auto info, collection->sessions().undo(id, round, call.parameters.wait, call.cancel));
   encode_session(json, info);
   return {};
 }

@@ -139,7 +139,7 @@ constexpr Route kRoutes[] = {
      "The next round, after what the person says about earlier ones", "NextRound", "SessionRound",
      kWrite},
     {kPost, TESSERA_C "/sessions/{session}/undo", undo_round, "sessions", "undo_round",
-     "Take back the last round and the feedback before it", "", "Session", kWrite},
+     "Take back the last round and the feedback before it", "UndoRound", "Session", kWrite},
     {kPost, TESSERA_C "/sessions/{session}/reset", reset_session, "sessions", "reset_session",
      "Take back all rounds", "", "Session", kWrite},
 

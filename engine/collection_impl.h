@@ -76,6 +76,7 @@ class CollectionImpl final : public Collection,
   void reopen();
   /// Runs one piece of a lane's background work, if one is due. Called by one thread a lane.
   void maintain(BuildLane lane, const MaintenanceRules& rules);
+  void sweep_sessions() { sessions_.sweep(); }
   /// Changes that are set in `changes`; in effect for later builds.
   Status update_config(const CollectionConfig& changes);
   [[nodiscard]] storage::CollectionNumber number() const { return number_; }

@@ -154,7 +154,6 @@ void CollectionImpl::run_lane(const std::string& name, Field& field, BuildLane l
 }
 
 void CollectionImpl::maintain(BuildLane lane, const MaintenanceRules& rules) {
-  if (lane == BuildLane::kNewRows) sessions_.sweep();
   for (auto& [name, field] : fields_) {
     if (is_deleted_.load(std::memory_order_acquire)) return;
     if (lane == BuildLane::kNewRows) keep_items_assigned(field);

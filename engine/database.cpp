@@ -16,6 +16,7 @@ namespace tessera::engine {
 namespace {
 
 constexpr std::chrono::milliseconds kMaintenanceInterval{100};
+constexpr std::chrono::seconds kSweepInterval{1};
 constexpr std::chrono::seconds kDiskCheckInterval{1};
 constexpr std::string_view kNextCollectionKey = "next_collection";
 constexpr std::string_view kCollectionPrefix = "collection/";
@@ -81,6 +82,7 @@ class DatabaseImpl final : public Database {
     flusher_.reset();
     maintenance_.reset();
     merging_.reset();
+    sweeping_.reset();
     jobs_.stop();
     (void)store_->sync();
   }
@@ -136,7 +138,7 @@ class DatabaseImpl final : public Database {
   Mutex catalog_mutex_;
 
   std::chrono::steady_clock::time_point next_disk_check_{};  // Maintenance thread only.
-  std::unique_ptr<Ticker> flusher_, maintenance_, merging_;
+  std::unique_ptr<Ticker> flusher_, maintenance_, merging_, sweeping_;
 };
 
 Result<std::shared_ptr<CollectionImpl>> DatabaseImpl::load_collection(CatalogEntry entry) {
@@ -243,6 +245,10 @@ void DatabaseImpl::start_background_work() {
       check_disk();
     }
     maintain(BuildLane::kNewRows);
+  });
+  // A thread of its own: sessions end while an index is being built, too.
+  sweeping_ = std::make_unique<Ticker>(kSweepInterval, [this] {
+    for (const auto& collection : all_collections()) collection->sweep_sessions();
   });
   merging_ = std::make_unique<Ticker>(kMaintenanceInterval, [this] {
     set_thread_priority(kBackgroundPriority);

@@ -46,6 +46,14 @@ Status check_choices(const SessionDefinition& definition) {
   return {Code::kCorrupt, "the session's choices are not known to this version"};
 }
 
+std::vector<retrieval::SessionStart> starts_of(const SessionDefinition& definition) {
+  std::vector<retrieval::SessionStart> starts;
+  for (const SessionInterest& interest : definition.interests) {
+    starts.push_back({interest.vector, interest.weight});
+  }
+  return starts;
+}
+
 }  // namespace
 
 SessionRun::SessionRun(const CollectionImpl& collection, const SessionOptions& options,
@@ -104,8 +112,9 @@ Result<SessionDefinition> SessionRun::define_interests(const InterestsQuery& que
        std::all_of(options_.component_filters.begin(), options_.component_filters.end(),
                    [](const auto& filter) { return filter && !filter->empty(); }));
   if (is_partial) definition.person = retrieval::person_vector(request, metric);
+  if (query.user) definition.person_id = query.user->to_string();
   if (!query.exclude_history) return definition;
-  if (query.user) definition.user = query.user->to_string();
+  if (query.user) definition.user = definition.person_id;
   for (const HistoryInput& item : query.history) {
     if (const auto* id = std::get_if<PointId>(&item.item)) definition.excluded.push_back(*id);
   }
@@ -163,23 +172,29 @@ Result<std::vector<retrieval::MovedInterest>> SessionRun::move(
       read_places.push_back(items.size() - 1);
     }
   }
+  load_vectors(read_ids);
+  for (std::size_t i = 0; i < read_ids.size(); ++i) {
+    items[read_places[i]].vector = vectors_.at(read_ids[i]);
+  }
+  return retrieval::move_interests(options_.strategy, starts_of(definition), items,
+                                   run_.field_->vectors->identity().metric);
+}
+
+void SessionRun::load_vectors(const std::vector<PointId>& ids) const {
+  std::vector<PointId> wanted;
+  for (const PointId& id : ids) {
+    if (vectors_.emplace(id, std::vector<float>()).second) wanted.push_back(id);
+  }
+  const auto found = slots_of(wanted);
   std::vector<std::uint32_t> slots;
-  std::vector<std::size_t> places;
-  const auto found_slots = slots_of(read_ids);
-  for (std::size_t i = 0; i < found_slots.size(); ++i) {
-    if (!found_slots[i]) continue;
-    slots.push_back(*found_slots[i]);
-    places.push_back(read_places[i]);
+  std::vector<PointId> owners;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    if (!found[i]) continue;
+    slots.push_back(*found[i]);
+    owners.push_back(wanted[i]);
   }
   auto vectors = run_.field_->vectors->vectors_of(slots);
-  for (std::size_t i = 0; i < places.size(); ++i) items[places[i]].vector = std::move(vectors[i]);
-
-  std::vector<retrieval::SessionStart> starts;
-  for (const SessionInterest& interest : definition.interests) {
-    starts.push_back({interest.vector, interest.weight});
-  }
-  return retrieval::move_interests(options_.strategy, starts, items,
-                                   run_.field_->vectors->identity().metric);
+  for (std::size_t i = 0; i < slots.size(); ++i) vectors_[owners[i]] = std::move(vectors[i]);
 }
 
 Status SessionRun::exclude(const SessionDefinition& definition,
@@ -330,10 +345,27 @@ Result<QueryResult> SessionRun::repeat(const SessionDefinition& definition,
   return std::move(run_.result_);
 }
 
-Result<std::vector<retrieval::MovedInterest>> SessionRun::vectors(
+Result<std::vector<std::vector<retrieval::MovedInterest>>> SessionRun::vectors(
     const SessionDefinition& definition, const std::vector<SessionRound>& rounds) {
-  const std::vector<SessionRound> before(rounds.begin(), rounds.end() - 1);
-  return move(definition, before, rounds.back().feedback);
+  std::vector<std::vector<retrieval::MovedInterest>> moved(rounds.size());
+  if (rounds.empty()) return moved;
+  std::vector<SessionRound> before(rounds.begin(), rounds.end() - 1);
+  if (adapter_ != nullptr) {
+    // All come of going through the rounds once.
+    TESSERA_RETURN_IF_ERROR(check_adapter_version(definition));
+    TESSERA_ASSIGN_OR_RETURN(auto vectors,
+                             adapted_vectors(definition, before, rounds.back().feedback));
+    for (std::size_t i = 0; i < rounds.size(); ++i) {
+      for (auto& own : vectors) moved[i].push_back({std::move(own[i]), 0, 1});
+    }
+    return moved;
+  }
+  for (std::size_t i = rounds.size(); i-- > 0;) {
+    TESSERA_RETURN_IF_ERROR(cancel_.check());
+    before.resize(i);
+    TESSERA_ASSIGN_OR_RETURN(moved[i], move(definition, before, rounds[i].feedback));
+  }
+  return moved;
 }
 
 void SessionRun::report(const SessionDefinition& definition, const SessionRound& round) {

@@ -1,14 +1,12 @@
 #pragma once
 
 #include <memory>
+#include <unordered_map>
 #include <vector>
 
+#include "engine/adapter_registry.h"
 #include "engine/query_run.h"
 #include "engine/session_requests.h"
-
-namespace tessera::adapter {
-class Adapter;
-}
 
 namespace tessera::engine {
 
@@ -38,8 +36,8 @@ class SessionRun {
   /// The last of `rounds` as it was answered, less the points that are gone.
   Result<QueryResult> repeat(const storage::SessionDefinition& definition,
                              const std::vector<storage::SessionRound>& rounds);
-  /// The interests' vectors in the last of `rounds`, from the items as they are now.
-  Result<std::vector<retrieval::MovedInterest>> vectors(
+  /// The interests as they were in each of `rounds`, from the items as they are now.
+  Result<std::vector<std::vector<retrieval::MovedInterest>>> vectors(
       const storage::SessionDefinition& definition,
       const std::vector<storage::SessionRound>& rounds);
 
@@ -51,13 +49,22 @@ class SessionRun {
   // By an adapter; see session_adapter.cpp.
   Status prepare_adapter();
   Result<storage::SessionDefinition> define_adapted(const StartSession& request);
-  [[nodiscard]] Result<std::vector<std::vector<float>>> adapter_history() const;
+  Status define_first_vector(const StartSession& request, storage::SessionDefinition& definition);
+  [[nodiscard]] Status check_adapter_version(const storage::SessionDefinition& definition) const;
+  [[nodiscard]] Result<std::vector<retrieval::HistoryItem>> adapter_history() const;
+  /// Of each interest: the vectors of all rounds, and of the one that `feedback` precedes.
+  [[nodiscard]] Result<std::vector<std::vector<std::vector<float>>>> adapted_vectors(
+      const storage::SessionDefinition& definition,
+      const std::vector<storage::SessionRound>& rounds,
+      const std::vector<storage::SessionJudgement>& feedback) const;
   Result<std::vector<retrieval::MovedInterest>> move_adapted(
       const storage::SessionDefinition& definition,
       const std::vector<storage::SessionRound>& rounds,
       const std::vector<storage::SessionJudgement>& feedback) const;
   [[nodiscard]] std::vector<std::optional<std::uint32_t>> slots_of(
       const std::vector<PointId>& ids) const;
+  /// Reads the vectors of points that were not read before.
+  void load_vectors(const std::vector<PointId>& ids) const;
   Result<std::vector<retrieval::MovedInterest>> move(
       const storage::SessionDefinition& definition,
       const std::vector<storage::SessionRound>& rounds,
@@ -80,7 +87,10 @@ class SessionRun {
   const CancelToken& cancel_;
   QueryRequest request_;
   QueryRun run_;
-  std::shared_ptr<const adapter::Adapter> adapter_;
+  std::shared_ptr<const AdapterRegistry::Entry> trained_;
+  const adapter::Adapter* adapter_ = nullptr;  ///< Its weights.
+  /// Of the session's points; empty for those that are gone.
+  mutable std::unordered_map<PointId, std::vector<float>> vectors_;
 };
 
 }  // namespace tessera::engine

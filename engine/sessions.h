@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "base/cancel.h"
@@ -11,10 +13,12 @@ namespace tessera::engine {
 /// round returns what an earlier one returned, by id, whatever became of the points meanwhile.
 ///
 /// A session is named by 128 random bits, and knowing them is what allows its use: there is no list
-/// of them. Calls on one session follow each other. A call that changes a session is all or
-/// nothing, and durable like a write of points: logged when it is answered, synced first with
-/// `wait`. A session ends when it was not changed for its time to live; then, and after its
-/// collection's deletion, it is as if it had never been: kNotFound "There is no such session".
+/// of them. Calls on one session follow each other: few may wait, and not for long, the others are
+/// answered kResourceExhausted. A call that changes a session is all or nothing, and durable like a
+/// write of points: logged when it is answered, synced first with `wait`. A session ends when it
+/// was not changed for its time to live; then, and after the deletion of its collection or of the
+/// user whose data it was made of, it is as if it had never been: kNotFound "There is no such
+/// session".
 ///
 /// Errors besides those of queries: kDiskFull, kUnavailable as for writes; kCorrupt when its
 /// records are damaged. Thread rule: safe from any thread.
@@ -33,7 +37,10 @@ class Sessions {
                                           const CancelToken& cancel) = 0;
   /// Takes back the last round: what it returned can be returned again, what was said before it is
   /// forgotten. kBadRequest before round 1.
-  virtual Result<SessionInfo> undo(const SessionId& id, bool wait, const CancelToken& cancel) = 0;
+  /// With `round` that one, which is the last or has just been taken back: then nothing is done, so
+  /// that a call can be repeated; kAlreadyExists for any other.
+  virtual Result<SessionInfo> undo(const SessionId& id, std::optional<std::uint32_t> round,
+                                   bool wait, const CancelToken& cancel) = 0;
   /// Takes back all rounds.
   virtual Result<SessionInfo> reset(const SessionId& id, bool wait, const CancelToken& cancel) = 0;
   virtual Status remove(const SessionId& id, bool wait, const CancelToken& cancel) = 0;

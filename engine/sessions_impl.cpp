@@ -16,49 +16,11 @@ using storage::StoredSession;
 
 namespace {
 
-constexpr std::chrono::seconds kSweepInterval{1};
-constexpr std::size_t kSweepCountMax = 1000;
-
-std::int64_t now_us() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::microseconds>(now).count();
-}
-
 Status no_such_session() {
   return {Code::kNotFound, "There is no such session"};
 }
 
 }  // namespace
-
-/// Holds a session for one call. What the call changed is in `state` when it ends.
-class SessionsImpl::Claim {
- public:
-  static Result<Claim> take(SessionTable& table, const SessionId& id, const CancelToken& cancel) {
-    TESSERA_ASSIGN_OR_RETURN(const auto state, table.claim(id, now_us(), cancel));
-    if (!state) return no_such_session();
-    return Claim(table, id, *state);
-  }
-  Claim(SessionTable& table, const SessionId& id, const SessionState& state)
-      : state(state), table_(&table), id_(id) {}
-  Claim(Claim&& other) noexcept : state(other.state), table_(other.table_), id_(other.id_) {
-    other.table_ = nullptr;
-  }
-  Claim& operator=(Claim&&) = delete;
-  ~Claim() {
-    if (table_ != nullptr) table_->release(id_, state);
-  }
-  /// The session is no more.
-  void forget() {
-    table_->forget(id_);
-    table_ = nullptr;
-  }
-
-  SessionState state;
-
- private:
-  SessionTable* table_;
-  SessionId id_;
-};
 
 SessionsImpl::SessionsImpl(CollectionImpl& owner, Shared& shared)
     : owner_(owner),
@@ -90,6 +52,12 @@ Status SessionsImpl::load() {
                {{"collection", owner_.name()}, {"sessions", damaged}});
   }
   return {};
+}
+
+Result<SessionClaim> SessionsImpl::take(const SessionId& id, const CancelToken& cancel) {
+  TESSERA_ASSIGN_OR_RETURN(const auto state, table_.claim(id, SessionTable::now_us(), cancel));
+  if (!state) return no_such_session();
+  return SessionClaim(table_, id, *state);
 }
 
 Result<StoredSession> SessionsImpl::read(const SessionId& id) const {
@@ -173,6 +141,28 @@ Status check_disk(const Shared& shared) {
 
 // ---- calls --------------------------------------------------------------------------------------
 
+/// Before the search, which would be for nothing.
+Status SessionsImpl::check_room() {
+  const std::size_t most = shared_.settings.sessions.count_max;
+  if (table_.size() >= most) remove_ended(SessionTable::now_us());
+  if (table_.size() < most) return {};
+  return {Code::kResourceExhausted, "the collection has " + std::to_string(most) +
+                                        " sessions, as many as sessions.count_max allows"};
+}
+
+/// Who deletes a user removes the sessions that there are, and this one may have come later.
+Status SessionsImpl::check_person(const SessionId& id, const storage::SessionDefinition& definition,
+                                  bool wait) {
+  if (definition.person_id.empty()) return {};
+  TESSERA_ASSIGN_OR_RETURN(const UserId person, UserId::parse(definition.person_id));
+  const auto slot = owner_.users_.slot_of(person);
+  if (slot.has_value()) return {};
+  storage::Batch batch;
+  batch.delete_session(number(), id);
+  TESSERA_RETURN_IF_ERROR(write(std::move(batch), wait));
+  return slot.error();
+}
+
 Result<SessionRoundAnswer> SessionsImpl::start(StartSession request, bool wait,
                                                const CancelToken& cancel) {
   TESSERA_RETURN_IF_ERROR(owner_.check_open());
@@ -185,37 +175,33 @@ Result<SessionRoundAnswer> SessionsImpl::start(StartSession request, bool wait,
                                          " that sessions.ttl_s_max allows");
   }
   TESSERA_RETURN_IF_ERROR(check_limit(request.options.limit, 0));
+  TESSERA_RETURN_IF_ERROR(check_room());
 
   SessionRun run(owner_, request.options, cancel);
   TESSERA_RETURN_IF_ERROR(run.prepare());
   TESSERA_ASSIGN_OR_RETURN(auto definition, run.define(request));
-  definition.created_at_us = now_us();
+  definition.created_at_us = SessionTable::now_us();
   definition.options = std::move(request.options_text);
   const std::string definition_bytes = storage::encode_session_definition(definition);
   TESSERA_RETURN_IF_ERROR(check_bytes(definition_bytes.size(), shared_.settings));
   TESSERA_ASSIGN_OR_RETURN(auto made, run.make(definition, {}, {}, request.options.limit));
-  made.record.at_us = now_us();
+  made.record.at_us = SessionTable::now_us();
   const std::string round_bytes = storage::encode_session_round(made.record);
   TESSERA_RETURN_IF_ERROR(
       check_bytes(definition_bytes.size() + round_bytes.size(), shared_.settings));
 
   TESSERA_ASSIGN_OR_RETURN(const SessionId id, random_bits_128());
   const SessionState state{made.record.at_us, ttl_s, 1};
-  if (!table_.add(id, state, limits.count_max)) {
-    remove_ended(state.used_at_us);
-    if (!table_.add(id, state, limits.count_max)) {
-      return Status(Code::kResourceExhausted,
-                    "the collection has " + std::to_string(limits.count_max) +
-                        " sessions, as many as sessions.count_max allows");
-    }
-  }
-  Claim claim(table_, id, state);
+  while (!table_.add(id, state, limits.count_max)) TESSERA_RETURN_IF_ERROR(check_room());
+  SessionClaim claim(table_, id, state);
   storage::Batch batch;
   batch.put_session_record(number(), {id, SessionKey::Part::kState, 0},
                            storage::encode_session_state(state));
   batch.put_session_record(number(), {id, SessionKey::Part::kDefinition, 0}, definition_bytes);
   batch.put_session_record(number(), {id, SessionKey::Part::kRound, 1}, round_bytes);
-  if (Status status = write(std::move(batch), wait); !status.ok()) {
+  Status status = write(std::move(batch), wait);
+  if (status.ok()) status = check_person(id, definition, wait);
+  if (!status.ok()) {
     claim.forget();
     return status;
   }
@@ -226,7 +212,7 @@ Result<SessionRoundAnswer> SessionsImpl::next(const SessionId& id, const NextRou
                                               const SessionOptionsReader& read_options, bool wait,
                                               const CancelToken& cancel) {
   TESSERA_RETURN_IF_ERROR(owner_.check_open());
-  TESSERA_ASSIGN_OR_RETURN(Claim claim, Claim::take(table_, id, cancel));
+  TESSERA_ASSIGN_OR_RETURN(SessionClaim claim, take(id, cancel));
   TESSERA_ASSIGN_OR_RETURN(const StoredSession stored, read(id));
   TESSERA_ASSIGN_OR_RETURN(const SessionOptions options, read_options(stored.definition.options));
   const std::size_t limit = request.limit.value_or(options.limit);
@@ -248,7 +234,7 @@ Result<SessionRoundAnswer> SessionsImpl::next(const SessionId& id, const NextRou
   TESSERA_RETURN_IF_ERROR(run.prepare());
   TESSERA_ASSIGN_OR_RETURN(auto made,
                            run.make(stored.definition, stored.rounds, std::move(feedback), limit));
-  made.record.at_us = now_us();
+  made.record.at_us = SessionTable::now_us();
   const std::string round_bytes = storage::encode_session_round(made.record);
   TESSERA_RETURN_IF_ERROR(check_bytes(stored.record_bytes + round_bytes.size(), shared_.settings));
 
@@ -282,23 +268,15 @@ Result<SessionRoundAnswer> SessionsImpl::repeat(const SessionId& id, const NextR
   return session_answer(id, stored.state, options, last, std::move(result));
 }
 
-Result<SessionInfo> SessionsImpl::take_back(const SessionId& id, bool takes_all, bool wait,
-                                            const CancelToken& cancel) {
-  TESSERA_RETURN_IF_ERROR(owner_.check_open());
-  TESSERA_ASSIGN_OR_RETURN(Claim claim, Claim::take(table_, id, cancel));
-  TESSERA_ASSIGN_OR_RETURN(StoredSession stored, read(id));
-  if (stored.rounds.empty() && !takes_all) {
-    return Status(Code::kBadRequest, "the session has no round to take back");
-  }
+Result<SessionInfo> SessionsImpl::take_back(const SessionId& id, StoredSession stored,
+                                            std::size_t first, bool wait, SessionClaim& claim) {
   storage::Batch batch;
-  while (!stored.rounds.empty()) {
-    const auto number_of_last = static_cast<std::uint32_t>(stored.rounds.size());
-    batch.delete_session_record(number(), {id, SessionKey::Part::kRound, number_of_last});
+  for (; stored.rounds.size() >= first; stored.rounds.pop_back()) {
+    const auto last = static_cast<std::uint32_t>(stored.rounds.size());
+    batch.delete_session_record(number(), {id, SessionKey::Part::kRound, last});
     stored.record_bytes -= storage::session_record_bytes(stored.rounds.back());
-    stored.rounds.pop_back();
-    if (!takes_all) break;
   }
-  stored.state.used_at_us = now_us();
+  stored.state.used_at_us = SessionTable::now_us();
   stored.state.round_count = static_cast<std::uint32_t>(stored.rounds.size());
   batch.put_session_record(number(), {id, SessionKey::Part::kState, 0},
                            storage::encode_session_state(stored.state));
@@ -307,19 +285,34 @@ Result<SessionInfo> SessionsImpl::take_back(const SessionId& id, bool takes_all,
   return session_info(id, stored);
 }
 
-Result<SessionInfo> SessionsImpl::undo(const SessionId& id, bool wait, const CancelToken& cancel) {
-  return take_back(id, false, wait, cancel);
+Result<SessionInfo> SessionsImpl::undo(const SessionId& id, std::optional<std::uint32_t> round,
+                                       bool wait, const CancelToken& cancel) {
+  TESSERA_RETURN_IF_ERROR(owner_.check_open());
+  TESSERA_ASSIGN_OR_RETURN(SessionClaim claim, take(id, cancel));
+  TESSERA_ASSIGN_OR_RETURN(StoredSession stored, read(id));
+  const std::size_t last = stored.rounds.size();
+  if (round && *round == last + 1) return session_info(id, stored);
+  if (round && *round != last) {
+    return Status(Code::kAlreadyExists, "round: the session has had " + std::to_string(last) +
+                                            " rounds, so this call cannot take back round " +
+                                            std::to_string(*round));
+  }
+  if (last == 0) return Status(Code::kBadRequest, "the session has no round to take back");
+  return take_back(id, std::move(stored), last, wait, claim);
 }
 
 Result<SessionInfo> SessionsImpl::reset(const SessionId& id, bool wait, const CancelToken& cancel) {
-  return take_back(id, true, wait, cancel);
+  TESSERA_RETURN_IF_ERROR(owner_.check_open());
+  TESSERA_ASSIGN_OR_RETURN(SessionClaim claim, take(id, cancel));
+  TESSERA_ASSIGN_OR_RETURN(StoredSession stored, read(id));
+  return take_back(id, std::move(stored), 1, wait, claim);
 }
 
 Status SessionsImpl::remove(const SessionId& id, bool wait, const CancelToken& cancel) {
   TESSERA_RETURN_IF_ERROR(owner_.check_open());
-  TESSERA_ASSIGN_OR_RETURN(Claim claim, Claim::take(table_, id, cancel));
+  TESSERA_ASSIGN_OR_RETURN(SessionClaim claim, take(id, cancel));
   storage::Batch batch;
-  storage::delete_session(batch, number(), id, claim.state.round_count);
+  batch.delete_session(number(), id);
   TESSERA_RETURN_IF_ERROR(write(std::move(batch), wait));
   claim.forget();
   return {};
@@ -329,7 +322,7 @@ Result<SessionInfo> SessionsImpl::get(const SessionId& id, bool with_vectors,
                                       const SessionOptionsReader& read_options,
                                       const CancelToken& cancel) {
   TESSERA_RETURN_IF_ERROR(owner_.check_open());
-  TESSERA_ASSIGN_OR_RETURN(const Claim claim, Claim::take(table_, id, cancel));
+  TESSERA_ASSIGN_OR_RETURN(const SessionClaim claim, take(id, cancel));
   TESSERA_ASSIGN_OR_RETURN(const StoredSession stored, read(id));
   SessionInfo info = session_info(id, stored);
   if (!with_vectors || stored.rounds.empty()) return info;
@@ -337,57 +330,17 @@ Result<SessionInfo> SessionsImpl::get(const SessionId& id, bool with_vectors,
   options.filter.reset();
   SessionRun run(owner_, options, cancel);
   TESSERA_RETURN_IF_ERROR(run.prepare());
-  std::vector<SessionRound> rounds;
-  for (std::size_t i = 0; i < stored.rounds.size(); ++i) {
-    TESSERA_RETURN_IF_ERROR(cancel.check());
-    rounds.push_back(stored.rounds[i]);
-    TESSERA_ASSIGN_OR_RETURN(auto moved, run.vectors(stored.definition, rounds));
-    for (std::size_t j = 0; j < moved.size(); ++j) {
-      info.rounds[i].moves[j].vector = std::move(moved[j].vector);
+  TESSERA_ASSIGN_OR_RETURN(auto moved, run.vectors(stored.definition, stored.rounds));
+  for (std::size_t i = 0; i < moved.size(); ++i) {
+    for (std::size_t j = 0; j < moved[i].size(); ++j) {
+      info.rounds[i].moves[j].vector = std::move(moved[i][j].vector);
     }
   }
   return info;
 }
 
 std::uint64_t SessionsImpl::count() const {
-  return table_.count(now_us());
-}
-
-// ---- the end ------------------------------------------------------------------------------------
-
-void SessionsImpl::sweep() {
-  const auto now = std::chrono::steady_clock::now();
-  if (now < next_sweep_) return;
-  next_sweep_ = now + kSweepInterval;
-  remove_ended(now_us());
-}
-
-void SessionsImpl::remove_ended(std::int64_t now) {
-  while (true) {
-    const auto ended = table_.claim_ended(now, kSweepCountMax);
-    if (ended.empty()) return;
-    storage::Batch batch;
-    for (const auto& [id, state] : ended) {
-      storage::delete_session(batch, number(), id, state.round_count);
-    }
-    const Status status = write(std::move(batch), false);
-    for (const auto& [id, state] : ended) {
-      // What is still in the store is tried again at the next sweep.
-      if (status.ok()) {
-        table_.forget(id);
-      } else {
-        table_.release(id, state);
-      }
-    }
-    if (!status.ok()) {
-      log::warn("sessions that have ended could not be removed",
-                {{"collection", owner_.name()}, {"error", status.to_string()}});
-      return;
-    }
-    shared_.registry
-        .counter("tessera_sessions_expired_total", "Sessions that were not used for their time")
-        .add(static_cast<double>(ended.size()));
-  }
+  return table_.count(SessionTable::now_us());
 }
 
 }  // namespace tessera::engine

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <atomic>
-#include <chrono>
 #include <condition_variable>
 
 #include "base/mutex.h"
@@ -27,15 +26,18 @@ class SessionsImpl final : public Sessions {
   /// Waits for the write in progress; none follows.
   void close();
   void reopen();
-  /// Removes sessions that have ended, now and then. Called by one thread.
+  /// Removes sessions that have ended.
   void sweep();
+  /// Removes the sessions that were made of the data of one of these users.
+  Status remove_of(const std::vector<UserId>& users, bool wait);
 
   Result<SessionRoundAnswer> start(StartSession request, bool wait,
                                    const CancelToken& cancel) override;
   Result<SessionRoundAnswer> next(const SessionId& id, const NextRound& request,
                                   const SessionOptionsReader& read_options, bool wait,
                                   const CancelToken& cancel) override;
-  Result<SessionInfo> undo(const SessionId& id, bool wait, const CancelToken& cancel) override;
+  Result<SessionInfo> undo(const SessionId& id, std::optional<std::uint32_t> round, bool wait,
+                           const CancelToken& cancel) override;
   Result<SessionInfo> reset(const SessionId& id, bool wait, const CancelToken& cancel) override;
   Status remove(const SessionId& id, bool wait, const CancelToken& cancel) override;
   [[nodiscard]] Result<SessionInfo> get(const SessionId& id, bool with_vectors,
@@ -44,9 +46,8 @@ class SessionsImpl final : public Sessions {
   [[nodiscard]] std::uint64_t count() const override;
 
  private:
-  class Claim;
-
   [[nodiscard]] storage::CollectionNumber number() const;
+  Result<SessionClaim> take(const SessionId& id, const CancelToken& cancel);
   Result<storage::StoredSession> read(const SessionId& id) const;
   Status write(storage::Batch batch, bool wait);
   Status check_limit(std::size_t limit, std::size_t returned) const;
@@ -54,14 +55,16 @@ class SessionsImpl final : public Sessions {
   Result<SessionRoundAnswer> repeat(const SessionId& id, const NextRound& request,
                                     const storage::StoredSession& stored,
                                     const SessionOptions& options, const CancelToken& cancel) const;
-  Result<SessionInfo> take_back(const SessionId& id, bool takes_all, bool wait,
-                                const CancelToken& cancel);
+  Status check_room();
+  Status check_person(const SessionId& id, const storage::SessionDefinition& definition, bool wait);
+  /// Rounds from `first` on.
+  Result<SessionInfo> take_back(const SessionId& id, storage::StoredSession stored,
+                                std::size_t first, bool wait, SessionClaim& claim);
   void remove_ended(std::int64_t now_us);
 
   CollectionImpl& owner_;
   Shared& shared_;
   SessionTable table_;
-  std::chrono::steady_clock::time_point next_sweep_{};  ///< The sweeping thread only.
 
   Mutex mutex_;
   std::condition_variable_any written_;

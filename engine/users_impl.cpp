@@ -136,7 +136,12 @@ Result<WriteResult> UsersImpl::remove(const std::vector<UserId>& ids, bool wait)
       return slot.error();
     }
   }
-  return stored->write(DeletePoints{std::move(keys)}, wait);
+  // What sessions were made of them goes too; those that begin meanwhile, after it.
+  TESSERA_RETURN_IF_ERROR(owner_.sessions_.remove_of(ids, wait));
+  TESSERA_ASSIGN_OR_RETURN(const WriteResult result,
+                           stored->write(DeletePoints{std::move(keys)}, wait));
+  TESSERA_RETURN_IF_ERROR(owner_.sessions_.remove_of(ids, wait));
+  return result;
 }
 
 // ---- reads ------------------------------------------------------------------------------------

@@ -80,6 +80,12 @@ void Batch::delete_session_record(CollectionNumber collection, const SessionKey&
                    encoding::session_key(collection, key));
 }
 
+void Batch::delete_session(CollectionNumber collection, const SessionId& session) {
+  const std::string begin = encoding::session_prefix(collection, session);
+  operations_->add(Family::kSessions, BatchOperations::Kind::kDeleteRange, begin,
+                   encoding::prefix_end(begin));
+}
+
 void Batch::put_meta(std::string_view key, std::string_view value) {
   operations_->add(Family::kMeta, BatchOperations::Kind::kPut, key, encoding::text_value(value));
 }

@@ -34,6 +34,12 @@ constexpr unsigned kMixed = 2;  ///< A byte before each: whether it is a UUID.
 
 constexpr unsigned kHasInterests = 1;
 constexpr unsigned kHasPerson = 2;
+constexpr unsigned kHasOrigin = 4;
+
+bool has_origin(const SessionDefinition& definition) {
+  return !definition.person_id.empty() || definition.adapter_version != 0 ||
+         definition.adapter_created_at_us != 0;
+}
 
 /// Of a list of anything that has an id.
 template <class Items, class IdOf>
@@ -217,7 +223,8 @@ std::optional<SessionState> decode_session_state(std::string_view bytes) {
 std::string encode_session_definition(const SessionDefinition& definition) {
   std::string bytes(1, kFormat);
   bytes += static_cast<char>((definition.has_interests ? kHasInterests : 0U) |
-                             (definition.person.empty() ? 0U : kHasPerson));
+                             (definition.person.empty() ? 0U : kHasPerson) |
+                             (has_origin(definition) ? kHasOrigin : 0U));
   bytes += static_cast<char>(definition.allocation);
   bytes += static_cast<char>(definition.merge);
   bytes += static_cast<char>(definition.scope);
@@ -232,13 +239,17 @@ std::string encode_session_definition(const SessionDefinition& definition) {
   for (const SessionInterest& interest : definition.interests) put_interest(bytes, interest);
   put_floats(bytes, definition.person);
   put_ids(bytes, definition.excluded, itself);
+  if (!has_origin(definition)) return bytes;
+  put_text(bytes, definition.person_id);
+  put_varint(bytes, definition.adapter_version);
+  put_varint(bytes, packed::zigzag(definition.adapter_created_at_us));
   return bytes;
 }
 
 std::optional<SessionDefinition> decode_session_definition(std::string_view bytes) {
   Parts parts(bytes);
   SessionDefinition definition;
-  const unsigned flags = parts.byte(kHasInterests | kHasPerson);
+  const unsigned flags = parts.byte(kHasInterests | kHasPerson | kHasOrigin);
   definition.has_interests = (flags & kHasInterests) != 0;
   definition.allocation = static_cast<std::uint8_t>(parts.byte(UINT8_MAX));
   definition.merge = static_cast<std::uint8_t>(parts.byte(UINT8_MAX));
@@ -257,6 +268,12 @@ std::optional<SessionDefinition> decode_session_definition(std::string_view byte
   }
   if ((flags & kHasPerson) != 0) definition.person = parts.floats(dim);
   definition.excluded = parts.ids();
+  if ((flags & kHasOrigin) != 0) {
+    definition.person_id = parts.text();
+    definition.adapter_version = parts.varint();
+    definition.adapter_created_at_us = parts.time();
+    parts.expect(has_origin(definition));
+  }
   if (!parts.is_at_end()) return std::nullopt;
   return definition;
 }

@@ -69,6 +69,10 @@ struct SessionDefinition {
   std::vector<SessionInterest> interests;  ///< One at least, with vectors of one length.
   std::vector<float> person;               ///< Of that length too, or empty.
   std::vector<PointId> excluded;           ///< Never returned.
+  std::string person_id;  ///< The user whose data it was made of; empty: nobody's, or not known.
+  /// Of the adapter that makes its vectors; both 0: by none, or not known.
+  std::uint64_t adapter_version = 0;
+  std::int64_t adapter_created_at_us = 0;
 
   friend bool operator==(const SessionDefinition&, const SessionDefinition&) = default;
 };

@@ -138,17 +138,20 @@ Status visit_sessions(const Store& store, CollectionNumber collection,
   return {};
 }
 
-std::size_t session_record_bytes(const SessionRound& round) {
-  return kKeyBytes + encode_session_round(round).size();
+Status visit_session_definitions(const Store& store, CollectionNumber collection,
+                                 const SessionDefinitionVisitor& visitor) {
+  return store.visit_session_records(
+      collection, std::nullopt, [&](const SessionKey& key, std::string_view value) {
+        if (key.part == SessionKey::Part::kState) return SessionWalk::kOn;
+        std::optional<SessionDefinition> definition;
+        if (key.part == SessionKey::Part::kDefinition)
+          definition = decode_session_definition(value);
+        return visitor(key.session, definition) ? SessionWalk::kNextSession : SessionWalk::kStop;
+      });
 }
 
-void delete_session(Batch& batch, CollectionNumber collection, const SessionId& id,
-                    std::uint32_t round_count) {
-  batch.delete_session_record(collection, {id, SessionKey::Part::kState, 0});
-  batch.delete_session_record(collection, {id, SessionKey::Part::kDefinition, 0});
-  for (std::uint32_t round = 1; round <= round_count; ++round) {
-    batch.delete_session_record(collection, {id, SessionKey::Part::kRound, round});
-  }
+std::size_t session_record_bytes(const SessionRound& round) {
+  return kKeyBytes + encode_session_round(round).size();
 }
 
 }  // namespace tessera::storage

@@ -37,11 +37,14 @@ using SessionVisitor =
 Status visit_sessions(const Store& store, CollectionNumber collection,
                       const SessionVisitor& visitor);
 
+/// How the sessions of a collection began, without their rounds. Nothing instead of what does not
+/// decode or is missing. The visitor returns false to stop.
+using SessionDefinitionVisitor =
+    std::function<bool(const SessionId& id, const std::optional<SessionDefinition>& definition)>;
+Status visit_session_definitions(const Store& store, CollectionNumber collection,
+                                 const SessionDefinitionVisitor& visitor);
+
 /// What a round adds to StoredSession::record_bytes.
 [[nodiscard]] std::size_t session_record_bytes(const SessionRound& round);
-
-/// Removes a session with so many rounds.
-void delete_session(Batch& batch, CollectionNumber collection, const SessionId& id,
-                    std::uint32_t round_count);
 
 }  // namespace tessera::storage

@@ -131,16 +131,17 @@ class FakeSessions final : public engine::Sessions {
     if (const auto read = read_options(options_text); read.has_error()) return read.error();
     return round;
   }
-  Result<engine::SessionInfo> undo(const engine::SessionId& id, bool wait,
-                                   const CancelToken&) override {
+  Result<engine::SessionInfo> undo(const engine::SessionId& id, std::optional<std::uint32_t> wanted,
+                                   bool wait, const CancelToken&) override {
     ids.push_back(id);
     waits.push_back(wait);
+    undone.push_back(wanted);
     if (!failure.ok()) return failure;
     return info;
   }
   Result<engine::SessionInfo> reset(const engine::SessionId& id, bool wait,
                                     const CancelToken& cancel) override {
-    return undo(id, wait, cancel);
+    return undo(id, std::nullopt, wait, cancel);
   }
   Status remove(const engine::SessionId& id, bool wait, const CancelToken&) override {
     ids.push_back(id);
@@ -167,6 +168,7 @@ class FakeSessions final : public engine::Sessions {
   std::vector<engine::StartSession> starts;
   std::vector<engine::NextRound> nexts;
   std::vector<engine::SessionId> ids;
+  std::vector<std::optional<std::uint32_t>> undone;
   std::vector<bool> waits, with_vectors_given;
 };
 

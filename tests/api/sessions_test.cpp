@@ -145,9 +145,36 @@ TEST_CASE("sessions: rounds and sessions are shown with all that moved", "[unit]
   const Answer of_interests = under_test.call(Method::kPost, kPath + "/undo");
   CHECK(of_interests.at("/result/rounds/0/interests/0/vector/0") == "0.5");
   CHECK(of_interests.at("/result/rounds/0/vector") == "<none>");
+  CHECK(under_test.call(Method::kPost, kPath + "/undo", R"({"round":3})").status == 200);
+  CHECK(sessions.undone == std::vector<std::optional<std::uint32_t>>{std::nullopt, 3});
+  for (const char* wrong : {R"({"round":0})", R"({"round":"1"})", R"({"rounds":1})"}) {
+    CHECK(under_test.call(Method::kPost, kPath + "/undo", wrong).status >= 400);
+  }
   CHECK(under_test.call(Method::kPost, kPath + "/reset").status == 200);
   CHECK(under_test.call(Method::kDelete, kPath).at("/result") == "true");
   CHECK(under_test.call(Method::kGet, "/collections/c/sessions").at("/result/count") == "17");
+}
+
+TEST_CASE("sessions: an adapter that is told no other history has that of the interests",
+          "[unit]") {
+  ServiceUnderTest under_test;
+  const auto own = started(under_test, R"({"strategy":{"adapter":"a"},
+      "query":{"interests":{"history":[1,[2,3]],"exclude_history":false}}})");
+  REQUIRE(own.options.adapter.has_value());
+  CHECK(own.options.adapter->history.size() == 2);
+  CHECK_FALSE(own.options.adapter->exclude_history);
+  const auto read = read_session_options(own.options_text);
+  REQUIRE(read.has_value());
+  REQUIRE(read->adapter.has_value());
+  CHECK(read->adapter->history.size() == 2);
+  CHECK(read->adapter->has_query);
+  const auto person = started(under_test, R"({"strategy":{"adapter":"a"},
+      "query":{"interests":{"user":"u"}}})");
+  CHECK(read_session_options(person.options_text)->adapter->user->to_string() == "u");
+  const auto told = started(under_test, R"({"strategy":{"adapter":"a"},"history":[5],
+      "query":{"interests":{"user":"u"}}})");
+  CHECK(read_session_options(told.options_text)->adapter->history.size() == 1);
+  CHECK_FALSE(read_session_options(told.options_text)->adapter->user.has_value());
 }
 
 TEST_CASE("sessions: a name that none can have is one that there is not", "[unit]") {

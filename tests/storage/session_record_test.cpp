@@ -56,6 +56,11 @@ SessionDefinition random_definition(Random& random) {
   }
   if (random() % 2 == 0) definition.person = random_vector(random, dim);
   definition.excluded = random_ids(random, 100);
+  if (random() % 2 == 0) definition.person_id = "Zoë/2";
+  if (random() % 2 == 0) {
+    definition.adapter_version = random() >> (random() % 64);
+    definition.adapter_created_at_us = static_cast<std::int64_t>(random()) >> (random() % 40);
+  }
   return definition;
 }
 

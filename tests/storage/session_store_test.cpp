@@ -126,7 +126,7 @@ TEST_CASE("session store: the bytes of a session are those of its records", "[un
 
 TEST_CASE("session store: a deleted session, or collection, leaves nothing", "[unit]") {
   Sample sample;
-  sample.change([](Batch& batch) { delete_session(batch, 3, id_of(1), 2); });
+  sample.change([](Batch& batch) { batch.delete_session(3, id_of(1)); });
   CHECK(sample.problem_of(id_of(1)) == "none");
   CHECK(sample.problem_of(id_of(0)).empty());
   CHECK(sample.problem_of(id_of(255)).empty());
