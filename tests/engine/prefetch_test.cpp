@@ -424,7 +424,8 @@ TEST_CASE("query_many: fails with the error of the first request that has one, a
   requests[70].query = VectorInput(PointId(kRows + 70));
   const auto failed = fixture.collection().query_many(requests, CancelToken());
   REQUIRE(failed.has_error());
-  CHECK(failed.error().message() == "No point with id " + std::to_string(kRows + 40) + " found");
+  CHECK(failed.error().message() ==
+        "searches[40]: No point with id " + std::to_string(kRows + 40) + " found");
   CHECK(fixture.collection().query_many({}, CancelToken())->empty());
   const CancelToken late(std::chrono::steady_clock::now() - std::chrono::seconds(1));
   CHECK(fixture.collection().query_many(requests, late).error().code() == Code::kTimeout);

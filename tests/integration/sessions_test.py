@@ -257,7 +257,7 @@ class Interests(SessionTest):
             self.assertFalse(out & ids)
             out |= ids
         self.client.call("DELETE", users + "/u?wait=true")
-        self.assertFails(404, "No user with id u found", "POST",
+        self.assertFails(404, "There is no such session", "POST",
                          f"/collections/c/sessions/{session}/next", {})
 
     def test_components_keep_their_filters_and_clusters_may_be_trained_again(self):
