@@ -7,6 +7,7 @@
 
 #include "engine/segment.h"
 #include "index/kernels.h"
+#include "index/rotation.h"
 #include "index/row_codes.h"
 
 namespace tessera::engine {
@@ -93,6 +94,10 @@ double code_bytes(const EstimateInput& input) {
     // Inverted lists keep the centroids in the order of their values too.
     const double copies = input.spec.type == IndexType::kIvfPq ? 2 : 1;
     tables = copies * kCentroidsOfSegment * input.dim * sizeof(float);
+    // At most: rows are rotated only where that helps.
+    if (index::Rotation::is_affordable(input.point_count, input.dim)) {
+      tables += static_cast<double>(input.dim) * input.dim * sizeof(float);
+    }
   }
   return codes + tables;
 }

@@ -66,7 +66,7 @@ CodesResult build_codes(const IndexSpec& spec, const IvfData& data, const BuildC
 }
 
 CodesResult load_codes(const IndexSpec& spec, const IvfData& data, std::size_t code_bytes,
-                       ByteReader& reader) {
+                       bool is_rotated, ByteReader& reader) {
   const auto check_code_bytes = [&](std::size_t expected) -> Status {
     if (code_bytes == expected) return {};
     return corrupt_ivf("code_bytes",
@@ -83,7 +83,7 @@ CodesResult load_codes(const IndexSpec& spec, const IvfData& data, std::size_t c
       TESSERA_ASSIGN_OR_RETURN(const std::size_t segment_count,
                                pq_segment_count(spec, data.rows.dim));
       TESSERA_RETURN_IF_ERROR(check_code_bytes(segment_count));
-      return load_pq_codes(data, segment_count, reader);
+      return load_pq_codes(data, segment_count, is_rotated, reader);
     }
     case IndexType::kFlat:
     case IndexType::kHnsw:

@@ -39,6 +39,8 @@ class IvfCodes {
   /// `query` and `data` outlive the scorer.
   [[nodiscard]] virtual std::unique_ptr<IvfScorer> scorer(const float* query,
                                                           const IvfData& data) const = 0;
+  /// Whether save() begins with a rotation.
+  [[nodiscard]] virtual bool is_rotated() const { return false; }
   virtual Status save(ByteSink& sink) const = 0;
   [[nodiscard]] virtual std::size_t memory_bytes() const = 0;
 };
@@ -51,7 +53,7 @@ CodesResult build_codes(const IndexSpec& spec, const IvfData& data, const BuildC
 
 /// Reads what IvfCodes::save wrote; kCorrupt with the field's name.
 CodesResult load_codes(const IndexSpec& spec, const IvfData& data, std::size_t code_bytes,
-                       ByteReader& reader);
+                       bool is_rotated, ByteReader& reader);
 
 /// Bytes a code of ivf_pq: spec.pq_segment_count, or the least divisor of dim that is at least
 /// dim / 4. kInvalidArgument when the count does not divide dim.
@@ -61,6 +63,7 @@ Result<std::size_t> pq_segment_count(const IndexSpec& spec, std::size_t dim);
 CodesResult build_sq8_codes(const IvfData& data, const BuildControl& control);
 CodesResult load_sq8_codes(const IvfData& data, ByteReader& reader);
 CodesResult build_pq_codes(const IndexSpec& spec, const IvfData& data, const BuildControl& control);
-CodesResult load_pq_codes(const IvfData& data, std::size_t segment_count, ByteReader& reader);
+CodesResult load_pq_codes(const IvfData& data, std::size_t segment_count, bool is_rotated,
+                          ByteReader& reader);
 
 }  // namespace tessera::index

@@ -9,7 +9,8 @@
 namespace tessera::index {
 namespace {
 
-constexpr std::uint32_t kFormatVersion = 1;
+constexpr std::uint32_t kPlainVersion = 1;
+constexpr std::uint32_t kRotatedVersion = 2;  ///< The codes begin with a rotation.
 constexpr std::uint32_t kRerankFactorMax = 65536;
 
 struct FileHeader {
@@ -38,7 +39,9 @@ Status check_header(const FileHeader& header, const IndexSpec& spec, Metric metr
                                   ".." + std::to_string(greatest));
   };
   const std::size_t row_count = rows.row_count;
-  TESSERA_RETURN_IF_ERROR(expect("format_version", header.format_version, kFormatVersion));
+  const bool may_be_rotated = spec.type == IndexType::kIvfPq;
+  TESSERA_RETURN_IF_ERROR(expect_range("format_version", header.format_version, kPlainVersion,
+                                       may_be_rotated ? kRotatedVersion : kPlainVersion));
   TESSERA_RETURN_IF_ERROR(expect("type", header.type, static_cast<std::uint64_t>(spec.type)));
   TESSERA_RETURN_IF_ERROR(expect("metric", header.metric, static_cast<std::uint64_t>(metric)));
   TESSERA_RETURN_IF_ERROR(expect("dim", header.dim, rows.dim));
@@ -88,7 +91,9 @@ IndexResult load(const IndexSpec& spec, Metric metric, VectorSpan rows,
   data->metric = metric;
   data->rows = rows;
   TESSERA_RETURN_IF_ERROR(read_lists(reader, header.list_count, *data));
-  TESSERA_ASSIGN_OR_RETURN(auto codes, load_codes(spec, *data, header.code_bytes, reader));
+  TESSERA_ASSIGN_OR_RETURN(
+      auto codes,
+      load_codes(spec, *data, header.code_bytes, header.format_version == kRotatedVersion, reader));
   if (reader.bytes_left() > 0) {
     return corrupt_ivf("size",
                        std::to_string(reader.bytes_left()) + " bytes follow the last field");
@@ -116,7 +121,7 @@ Status IvfIndex::search(const float* query, const SearchOptions& options, const 
 Status IvfIndex::save(ByteSink& sink) const {
   const IvfLists& lists = data_->lists;
   const FileHeader header{
-      .format_version = kFormatVersion,
+      .format_version = codes_->is_rotated() ? kRotatedVersion : kPlainVersion,
       .type = static_cast<std::uint32_t>(spec_.type),
       .metric = static_cast<std::uint32_t>(data_->metric),
       .dim = static_cast<std::uint32_t>(data_->rows.dim),

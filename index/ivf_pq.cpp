@@ -4,48 +4,41 @@
 #include <string>
 #include <utility>
 
-#include "index/centroid_assigner.h"
-#include "index/clustering.h"
 #include "index/ivf_bytes.h"
 #include "index/ivf_codes.h"
 #include "index/kernels.h"
 #include "index/parallel.h"
+#include "index/product_words.h"
 #include "index/row_sample.h"
 
 namespace tessera::index {
 namespace {
 
 constexpr std::uint32_t kRerankFactor = 16;
-constexpr std::size_t kWordCount = 256;  ///< Codewords a segment: one byte says which.
-constexpr std::size_t kTrainingRowCount = 40 * kWordCount;
-constexpr std::uint32_t kTrainingIterations = 10;
+constexpr std::size_t kWordCount = ProductWords::kCount;
 constexpr std::size_t kEncodeBlock = 4096;
 
-/// Product quantisation (Jegou, Douze and Schmid, 2011) of the residuals: a row is the centroid of
-/// its list plus one codeword for each segment of its dimensions.
-struct PqTable {
-  std::size_t segment_count = 0;
-  std::size_t segment_dim = 0;
-  std::vector<float> words;  ///< segment_count x kWordCount x segment_dim.
-
-  [[nodiscard]] const float* word(std::size_t segment, std::size_t index) const {
-    return words.data() + (segment * kWordCount + index) * segment_dim;
-  }
-};
-
-/// With the residual r of a row as its codewords have it, c the centroid of its list and q the
-/// query: |q - c - r|^2 = |q - c|^2 + (|r|^2 + 2 <c, r>) - 2 <q, r>, and <q, c + r> = <q, c> + <q,
-/// r>. The first term belongs to the list, the second to the row, and <q, r> is a sum of entries of
-/// one table a query: residual codes cost no table a list.
+/// The residuals are coded: a row is the centroid of its list plus one word for each segment, all
+/// rotated where the words are. With the residual r of a row as its words have it, c the centroid
+/// of its list and q the query: |q - c - r|^2 = |q - c|^2 + (|r|^2 + 2 <c, r>) - 2 <q, r>, and <q,
+/// c + r> = <q, c> + <q, r>. The first term belongs to the list, the second to the row, and <q, r>
+/// is a sum of entries of one table a query: residual codes cost no table a list.
 class PqScorer final : public IvfScorer {
  public:
-  PqScorer(const float* query, const PqTable& table, const std::vector<float>& transposed_words,
-           const std::vector<std::uint8_t>& codes, const std::vector<float>& row_terms)
+  PqScorer(const float* query, const ProductWords& table,
+           const std::vector<float>& transposed_words, const std::vector<std::uint8_t>& codes,
+           const std::vector<float>& row_terms)
       : segment_count_(table.segment_count),
         codes_(codes),
         row_terms_(row_terms),
         factor_(row_terms.empty() ? 1.0f : 2.0f),
         products_(table.segment_count * kWordCount) {
+    std::vector<float> rotated;
+    if (!table.rotation.is_none()) {
+      rotated.resize(table.dim());
+      table.rotation.apply(query, 1, rotated.data());
+      query = rotated.data();
+    }
     for (std::size_t segment = 0; segment < segment_count_; ++segment) {
       float* const products = products_.data() + segment * kWordCount;
       for (std::size_t d = segment * table.segment_dim; d < (segment + 1) * table.segment_dim;
@@ -98,7 +91,7 @@ class PqScorer final : public IvfScorer {
 class PqCodes final : public IvfCodes {
  public:
   /// Derives what is not stored; one pass over the codes.
-  PqCodes(const IvfData& data, PqTable table, std::vector<std::uint8_t> codes)
+  PqCodes(const IvfData& data, ProductWords table, std::vector<std::uint8_t> codes)
       : table_(std::move(table)), codes_(std::move(codes)) {
     const std::size_t dim = data.rows.dim;
     transposed_words_.resize(kWordCount * dim);
@@ -120,7 +113,10 @@ class PqCodes final : public IvfCodes {
     return std::make_unique<PqScorer>(query, table_, transposed_words_, codes_, row_terms_);
   }
 
+  [[nodiscard]] bool is_rotated() const override { return !table_.rotation.is_none(); }
+
   Status save(ByteSink& sink) const override {
+    TESSERA_RETURN_IF_ERROR(table_.rotation.save(sink));
     TESSERA_RETURN_IF_ERROR(append_values(sink, table_.words));
     return append_values(sink, codes_);
   }
@@ -128,28 +124,30 @@ class PqCodes final : public IvfCodes {
   [[nodiscard]] std::size_t memory_bytes() const override {
     const std::size_t float_count =
         table_.words.size() + transposed_words_.size() + row_terms_.size();
-    return sizeof(*this) + float_count * sizeof(float) + codes_.size();
+    return sizeof(*this) + float_count * sizeof(float) + table_.rotation.memory_bytes() +
+           codes_.size();
   }
 
  private:
   void compute_row_terms(const IvfData& data) {
     const std::size_t dim = data.rows.dim;
     row_terms_.resize(data.rows.row_count);
-    std::vector<float> residual(dim);
+    std::vector<float> residual(dim), centroid(dim);
     for (std::size_t list = 0; list < data.lists.list_count(); ++list) {
+      if (is_rotated()) {
+        table_.rotation.apply(data.centroid(list), 1, centroid.data());
+      } else {
+        std::copy_n(data.centroid(list), dim, centroid.data());
+      }
       for (std::size_t i = data.lists.begins[list]; i < data.lists.begins[list + 1]; ++i) {
-        const std::uint8_t* const code = codes_.data() + i * table_.segment_count;
-        for (std::size_t segment = 0; segment < table_.segment_count; ++segment) {
-          std::copy_n(table_.word(segment, code[segment]), table_.segment_dim,
-                      residual.data() + segment * table_.segment_dim);
-        }
+        table_.decode(codes_.data() + i * table_.segment_count, residual.data());
         row_terms_[i] = inner_product(residual.data(), residual.data(), dim) +
-                        2 * inner_product(data.centroid(list), residual.data(), dim);
+                        2 * inner_product(centroid.data(), residual.data(), dim);
       }
     }
   }
 
-  PqTable table_;
+  ProductWords table_;
   std::vector<std::uint8_t> codes_;
   std::vector<float> transposed_words_;  ///< dim x kWordCount.
   std::vector<float> row_terms_;         ///< |r|^2 + 2 <c, r> by position; only where L2 is used.
@@ -175,79 +173,36 @@ std::vector<float> residuals_at(const IvfData& data, std::span<const std::uint32
   return residuals;
 }
 
-/// The columns of one segment, row by row.
-void slice(const std::vector<float>& values, std::size_t dim, std::size_t first_column,
-           std::size_t column_count, std::vector<float>& out) {
-  const std::size_t row_count = values.size() / dim;
-  out.resize(row_count * column_count);
-  for (std::size_t i = 0; i < row_count; ++i) {
-    std::copy_n(values.data() + i * dim + first_column, column_count,
-                out.data() + i * column_count);
-  }
+/// Training is taken for half of the work.
+Result<ProductWords> train_words(const IndexSpec& spec, const IvfData& data,
+                                 std::size_t segment_count, const BuildControl& control) {
+  const auto positions = sample_row_ids(data.rows.row_count, kProductTrainingRows, spec.seed);
+  const auto share_done = [&](double share) {
+    if (!control.progress) return;
+    const double rows = share / 2 * static_cast<double>(data.rows.row_count);
+    control.progress(static_cast<std::size_t>(rows), data.rows.row_count);
+  };
+  const bool may_rotate = Rotation::is_affordable(data.rows.row_count, data.rows.dim);
+  return train_product_words(
+      residuals_at(data, positions), data.rows.dim,
+      {.segment_count = segment_count, .seed = spec.seed, .may_rotate = may_rotate}, control,
+      share_done);
 }
 
-/// k-means in every segment. FAISS trains each; its own ProductQuantizer cannot be stopped and
-/// compares with scalar code.
-Status train_words(const IndexSpec& spec, const IvfData& data, const BuildControl& control,
-                   PqTable& table) {
-  const std::size_t dim = data.rows.dim;
-  const auto positions = sample_row_ids(data.rows.row_count, kTrainingRowCount, spec.seed);
-  const std::vector<float> sample = residuals_at(data, positions);
-  table.words.resize(kWordCount * dim);
-  const auto train = [&](std::size_t segment, std::size_t /*worker*/) -> Status {
-    const std::size_t width = table.segment_dim;
-    std::vector<float> columns;
-    slice(sample, dim, segment * width, width, columns);
-    BuildControl inner;
-    inner.cancel = control.cancel;
-    const ClusterOptions options{
-        .count = kWordCount, .iterations = kTrainingIterations, .seed = spec.seed + segment};
-    TESSERA_ASSIGN_OR_RETURN(
-        const Clusters clusters,
-        train_clusters({columns.data(), positions.size(), width}, Metric::kEuclid, options, inner));
-    // Few rows give fewer words; the others repeat the first and are never the nearest alone.
-    for (std::size_t word = 0; word < kWordCount; ++word) {
-      const float* const values = clusters.centroid(word < clusters.count() ? word : 0);
-      std::copy_n(values, width, table.words.data() + (segment * kWordCount + word) * width);
-    }
-    return {};
-  };
-  const auto segments_done = [&](std::size_t done) {
-    // Training is taken for half of the work.
-    if (control.progress) {
-      control.progress(data.rows.row_count * done / (2 * table.segment_count), data.rows.row_count);
-    }
-  };
-  return run_blocks("ivf_pq training", table.segment_count, control, train, segments_done);
-}
-
-Status encode(const IvfData& data, const BuildControl& control, const PqTable& table,
+Status encode(const IvfData& data, const BuildControl& control, const ProductWords& table,
               std::vector<std::uint8_t>& codes) {
   const std::size_t row_count = data.rows.row_count;
   const std::size_t segment_count = table.segment_count;
   codes.resize(row_count * segment_count);
-  std::vector<CentroidAssigner> assigners;
-  assigners.reserve(segment_count);
-  for (std::size_t segment = 0; segment < segment_count; ++segment) {
-    assigners.emplace_back(Metric::kEuclid, table.word(segment, 0), kWordCount, table.segment_dim);
-  }
+  const ProductEncoder encoder(table);
   const auto work = [&](std::size_t block, std::size_t /*worker*/) -> Status {
     const std::size_t first = block * kEncodeBlock;
     std::vector<std::uint32_t> positions(std::min(kEncodeBlock, row_count - first));
     for (std::size_t i = 0; i < positions.size(); ++i) {
       positions[i] = static_cast<std::uint32_t>(first + i);
     }
-    const std::vector<float> residuals = residuals_at(data, positions);
-    std::vector<float> columns;
-    for (std::size_t segment = 0; segment < segment_count; ++segment) {
-      slice(residuals, data.rows.dim, segment * table.segment_dim, table.segment_dim, columns);
-      const auto found = [&](std::size_t row, std::uint32_t word) {
-        codes[(first + row) * segment_count + segment] = static_cast<std::uint8_t>(word);
-      };
-      TESSERA_RETURN_IF_ERROR(assigners[segment].assign(
-          {columns.data(), positions.size(), table.segment_dim}, {}, found));
-    }
-    return {};
+    std::vector<float> residuals = residuals_at(data, positions);
+    return encoder.encode(residuals, codes.data() + first * segment_count);
   };
   const auto blocks_done = [&](std::size_t done) {
     if (control.progress) {
@@ -277,19 +232,23 @@ Result<std::size_t> pq_segment_count(const IndexSpec& spec, std::size_t dim) {
 CodesResult build_pq_codes(const IndexSpec& spec, const IvfData& data,
                            const BuildControl& control) {
   TESSERA_ASSIGN_OR_RETURN(const std::size_t segment_count, pq_segment_count(spec, data.rows.dim));
-  PqTable table{segment_count, data.rows.dim / segment_count, {}};
+  ProductWords table{segment_count, data.rows.dim / segment_count, {}, {}};
   std::vector<std::uint8_t> codes;
   if (data.rows.row_count == 0) {
     table.words.resize(kWordCount * data.rows.dim);
   } else {
-    TESSERA_RETURN_IF_ERROR(train_words(spec, data, control, table));
+    TESSERA_ASSIGN_OR_RETURN(table, train_words(spec, data, segment_count, control));
     TESSERA_RETURN_IF_ERROR(encode(data, control, table, codes));
   }
   return std::make_unique<const PqCodes>(data, std::move(table), std::move(codes));
 }
 
-CodesResult load_pq_codes(const IvfData& data, std::size_t segment_count, ByteReader& reader) {
-  PqTable table{segment_count, data.rows.dim / segment_count, {}};
+CodesResult load_pq_codes(const IvfData& data, std::size_t segment_count, bool is_rotated,
+                          ByteReader& reader) {
+  ProductWords table{segment_count, data.rows.dim / segment_count, {}, {}};
+  if (is_rotated) {
+    TESSERA_ASSIGN_OR_RETURN(table.rotation, Rotation::load(data.rows.dim, reader));
+  }
   TESSERA_RETURN_IF_ERROR(reader.read_finite("words", kWordCount * data.rows.dim, table.words));
   std::vector<std::uint8_t> codes;
   TESSERA_RETURN_IF_ERROR(reader.read("codes", data.rows.row_count * segment_count, codes));

@@ -6,8 +6,6 @@
 #include <string>
 #include <utility>
 
-#include "index/centroid_assigner.h"
-#include "index/clustering.h"
 #include "index/ivf_codes.h"
 #include "index/kernels.h"
 #include "index/parallel.h"
@@ -16,19 +14,19 @@
 namespace tessera::index {
 namespace {
 
-constexpr std::size_t kTrainingRows = 40 * ProductCodes::kWordCount;
-constexpr std::uint32_t kTrainingIterations = 10;
 constexpr std::size_t kEncodeBlock = 4096;
 
-/// The values of one segment of the rows, row by row.
-std::vector<float> columns_of(VectorSpan rows, std::span<const std::uint32_t> row_ids,
-                              std::size_t first, std::size_t width) {
-  std::vector<float> columns(row_ids.size() * width);
+/// In the count of segments as it is stored: a rotation comes before the words.
+constexpr std::uint32_t kRotatedBit = 1U << 31;
+
+/// The rows `row_ids` as floats.
+std::vector<float> values_of(VectorSpan rows, std::span<const std::uint32_t> row_ids) {
+  std::vector<float> values(row_ids.size() * rows.dim);
   RowReader row_of(rows);
   for (std::size_t i = 0; i < row_ids.size(); ++i) {
-    std::copy_n(row_of(row_ids[i]) + first, width, columns.data() + i * width);
+    std::copy_n(row_of(row_ids[i]), rows.dim, values.data() + i * rows.dim);
   }
-  return columns;
+  return values;
 }
 
 /// Whether sums of squared words, and so distances between coded rows, are floats by far.
@@ -40,31 +38,31 @@ bool are_comparable(const std::vector<float>& words) {
 
 }  // namespace
 
-ProductCodes::ProductCodes(Metric metric, std::vector<float> words, CodeBlock codes)
-    : metric_(metric),
-      segment_count_(codes.stride()),
-      words_(std::move(words)),
-      segment_dim_(words_.size() / (segment_count_ * kWordCount)),
-      codes_(std::move(codes)) {}
+ProductCodes::ProductCodes(Metric metric, ProductWords words, CodeBlock codes)
+    : metric_(metric), words_(std::move(words)), codes_(std::move(codes)) {}
 
 bool ProductCodes::prepare(const float* query, CodeQuery& prepared) const {
-  prepared.table.resize(segment_count_ * kWordCount);
-  for (std::size_t segment = 0; segment < segment_count_; ++segment) {
-    distances(metric_, query + segment * segment_dim_, word(segment, 0), kWordCount, segment_dim_,
-              prepared.table.data() + segment * kWordCount);
+  if (words_.rotation.is_none()) return prepare_rotated(query, prepared);
+  prepared.rotated.resize(words_.dim());
+  words_.rotation.apply(query, 1, prepared.rotated.data());
+  return prepare_rotated(prepared.rotated.data(), prepared);
+}
+
+bool ProductCodes::prepare_rotated(const float* query, CodeQuery& prepared) const {
+  constexpr std::size_t kWordCount = ProductWords::kCount;
+  prepared.table.resize(words_.segment_count * kWordCount);
+  for (std::size_t segment = 0; segment < words_.segment_count; ++segment) {
+    distances(metric_, query + segment * words_.segment_dim, words_.word(segment, 0), kWordCount,
+              words_.segment_dim, prepared.table.data() + segment * kWordCount);
   }
   return std::all_of(prepared.table.begin(), prepared.table.end(),
                      [](float value) { return std::fabs(value) < 1e30F; });
 }
 
 void ProductCodes::prepare_row(std::uint32_t row, CodeQuery& prepared) const {
-  std::vector<float> decoded(segment_count_ * segment_dim_);
-  const std::uint8_t* const code = codes_.row(row);
-  for (std::size_t segment = 0; segment < segment_count_; ++segment) {
-    std::copy_n(word(segment, code[segment]), segment_dim_,
-                decoded.data() + segment * segment_dim_);
-  }
-  (void)prepare(decoded.data(), prepared);
+  std::vector<float> decoded(words_.dim());
+  words_.decode(codes_.row(row), decoded.data());
+  (void)prepare_rotated(decoded.data(), prepared);
 }
 
 void ProductCodes::distances_at(CodeQuery& query, std::span<const std::uint32_t> rows,
@@ -73,7 +71,8 @@ void ProductCodes::distances_at(CodeQuery& query, std::span<const std::uint32_t>
     const std::uint8_t* const code = codes_.row(rows[i]);
     const float* table = query.table.data();
     float sum = 0;
-    for (std::size_t segment = 0; segment < segment_count_; ++segment, table += kWordCount) {
+    for (std::size_t segment = 0; segment < words_.segment_count;
+         ++segment, table += ProductWords::kCount) {
       sum += table[code[segment]];
     }
     out[i] = sum;
@@ -91,69 +90,62 @@ std::unique_ptr<const RowCodes> ProductCodes::reordered(
 }
 
 Status ProductCodes::save(ByteSink& sink) const {
-  const auto segment_count = static_cast<std::uint32_t>(segment_count_);
-  TESSERA_RETURN_IF_ERROR(sink.append(std::as_bytes(std::span(&segment_count, 1))));
-  TESSERA_RETURN_IF_ERROR(sink.append(std::as_bytes(std::span(words_))));
+  const std::uint32_t rotated = words_.rotation.is_none() ? 0 : kRotatedBit;
+  const std::uint32_t segments = static_cast<std::uint32_t>(words_.segment_count) | rotated;
+  TESSERA_RETURN_IF_ERROR(sink.append(std::as_bytes(std::span(&segments, 1))));
+  TESSERA_RETURN_IF_ERROR(words_.rotation.save(sink));
+  TESSERA_RETURN_IF_ERROR(sink.append(std::as_bytes(std::span(words_.words))));
   return codes_.save(sink);
 }
 
 std::size_t ProductCodes::memory_bytes() const {
-  return sizeof(*this) + codes_.memory_bytes() + words_.capacity() * sizeof(float);
+  return sizeof(*this) + codes_.memory_bytes() + words_.rotation.memory_bytes() +
+         words_.words.capacity() * sizeof(float);
 }
 
 RowCodesResult build_product_codes(const IndexSpec& spec, Metric metric, VectorSpan rows,
                                    std::span<const std::uint32_t> row_ids,
                                    const BuildControl& control) {
   TESSERA_ASSIGN_OR_RETURN(const std::size_t segment_count, pq_segment_count(spec, rows.dim));
-  const std::size_t width = rows.dim / segment_count;
-  const std::size_t word_count = ProductCodes::kWordCount;
   std::vector<std::uint32_t> sample;
-  for (const std::uint32_t position : sample_row_ids(row_ids.size(), kTrainingRows, spec.seed)) {
-    sample.push_back(row_ids[position]);
+  for (const std::uint32_t at : sample_row_ids(row_ids.size(), kProductTrainingRows, spec.seed)) {
+    sample.push_back(row_ids[at]);
   }
-  std::vector<float> words(segment_count * word_count * width);
+  // A rotation does not keep sums of absolute differences.
+  const bool may_rotate =
+      metric != Metric::kManhattan && Rotation::is_affordable(row_ids.size(), rows.dim);
+  const ProductTraining training{
+      .segment_count = segment_count, .seed = spec.seed, .may_rotate = may_rotate};
+  TESSERA_ASSIGN_OR_RETURN(ProductWords words, train_product_words(values_of(rows, sample),
+                                                                   rows.dim, training, control));
+  if (!are_comparable(words.words)) return std::unique_ptr<const RowCodes>();
   CodeBlock codes(row_ids.size(), segment_count);
-  BuildControl inner;
-  inner.cancel = control.cancel;
-  const auto work = [&](std::size_t segment, std::size_t /*worker*/) -> Status {
-    const std::vector<float> columns = columns_of(rows, sample, segment * width, width);
-    const ClusterOptions options{.count = static_cast<std::uint32_t>(word_count),
-                                 .iterations = kTrainingIterations,
-                                 .seed = spec.seed + segment};
-    TESSERA_ASSIGN_OR_RETURN(
-        const Clusters clusters,
-        train_clusters({columns.data(), sample.size(), width}, Metric::kEuclid, options, inner));
-    // Few rows give fewer words; the others repeat the first and are never the nearest alone.
-    float* const own = words.data() + segment * word_count * width;
-    for (std::size_t i = 0; i < word_count; ++i) {
-      std::copy_n(clusters.centroid(i < clusters.count() ? i : 0), width, own + i * width);
-    }
-    const CentroidAssigner assigner(Metric::kEuclid, own, word_count, width);
-    for (std::size_t first = 0; first < row_ids.size(); first += kEncodeBlock) {
-      const auto block = row_ids.subspan(first, std::min(kEncodeBlock, row_ids.size() - first));
-      const std::vector<float> values = columns_of(rows, block, segment * width, width);
-      TESSERA_RETURN_IF_ERROR(assigner.assign(
-          {values.data(), block.size(), width}, inner, [&](std::size_t row, std::uint32_t word) {
-            codes.row(first + row)[segment] = static_cast<std::uint8_t>(word);
-          }));
-    }
-    return {};
+  const ProductEncoder encoder(words);
+  const auto work = [&](std::size_t block, std::size_t /*worker*/) -> Status {
+    const std::size_t first = block * kEncodeBlock;
+    std::vector<float> values =
+        values_of(rows, row_ids.subspan(first, std::min(kEncodeBlock, row_ids.size() - first)));
+    return encoder.encode(values, codes.row(first));
   };
-  TESSERA_RETURN_IF_ERROR(run_blocks("product codes", segment_count, control, work));
-  if (!are_comparable(words)) return std::unique_ptr<const RowCodes>();
+  const std::size_t block_count = (row_ids.size() + kEncodeBlock - 1) / kEncodeBlock;
+  TESSERA_RETURN_IF_ERROR(run_blocks("product codes", block_count, control, work));
   return std::make_unique<const ProductCodes>(metric, std::move(words), std::move(codes));
 }
 
 RowCodesResult load_product_codes(Metric metric, std::size_t row_count, std::size_t dim,
                                   ByteReader& reader) {
-  std::uint32_t segment_count = 0;
-  TESSERA_RETURN_IF_ERROR(reader.read("segment_count", segment_count));
+  std::uint32_t stored = 0;
+  TESSERA_RETURN_IF_ERROR(reader.read("segment_count", stored));
+  const std::uint32_t segment_count = stored & ~kRotatedBit;
   if (segment_count == 0 || segment_count > dim || dim % segment_count != 0) {
     return reader.corrupt("segment_count",
                           std::to_string(segment_count) + " does not divide the dimension");
   }
-  std::vector<float> words;
-  TESSERA_RETURN_IF_ERROR(reader.read_finite("words", ProductCodes::kWordCount * dim, words));
+  ProductWords words{segment_count, dim / segment_count, {}, {}};
+  if ((stored & kRotatedBit) != 0) {
+    TESSERA_ASSIGN_OR_RETURN(words.rotation, Rotation::load(dim, reader));
+  }
+  TESSERA_RETURN_IF_ERROR(reader.read_finite("words", ProductWords::kCount * dim, words.words));
   TESSERA_ASSIGN_OR_RETURN(CodeBlock codes, CodeBlock::load(row_count, segment_count, reader));
   return std::make_unique<const ProductCodes>(metric, std::move(words), std::move(codes));
 }

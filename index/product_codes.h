@@ -4,19 +4,17 @@
 #include <vector>
 
 #include "index/code_block.h"
+#include "index/product_words.h"
 #include "index/row_codes.h"
 
 namespace tessera::index {
 
-/// Product quantisation (Jégou et al., 2011) of whole rows: a byte for each segment of the row says
-/// which of 256 words is nearest to it. A query makes a table of its distances to all words.
-/// Thread rule: immutable.
+/// Product quantisation of whole rows: a byte for each segment says which word is nearest. A query
+/// makes a table of its distances to all words. Thread rule: immutable.
 class ProductCodes final : public RowCodes {
  public:
-  static constexpr std::size_t kWordCount = 256;
-
-  /// `codes`: rows of a byte a segment; `words`: segments x kWordCount x (dim / segments).
-  ProductCodes(Metric metric, std::vector<float> words, CodeBlock codes);
+  /// `codes`: rows of a byte a segment.
+  ProductCodes(Metric metric, ProductWords words, CodeBlock codes);
 
   [[nodiscard]] CodeType type() const override { return CodeType::kPq; }
   [[nodiscard]] std::size_t row_count() const override { return codes_.row_count(); }
@@ -32,14 +30,10 @@ class ProductCodes final : public RowCodes {
   [[nodiscard]] std::size_t memory_bytes() const override;
 
  private:
-  [[nodiscard]] const float* word(std::size_t segment, std::size_t index) const {
-    return words_.data() + (segment * kWordCount + index) * segment_dim_;
-  }
+  bool prepare_rotated(const float* query, CodeQuery& prepared) const;
 
   const Metric metric_;
-  const std::size_t segment_count_;
-  const std::vector<float> words_;
-  const std::size_t segment_dim_;
+  const ProductWords words_;
   const CodeBlock codes_;
 };
 

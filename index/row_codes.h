@@ -16,6 +16,7 @@ namespace tessera::index {
 struct CodeQuery {
   std::vector<std::uint8_t> bytes;
   std::vector<float> table;
+  std::vector<float> rotated;      ///< The query, where the codes are of rotated rows.
   std::vector<std::int32_t> sums;  ///< Scratch of distances_at.
   float offset = 0;
   float factor = 0;

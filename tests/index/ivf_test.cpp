@@ -448,7 +448,7 @@ TEST_CASE("ivf format: each damaged field is named", "[unit]") {
     const Sample sample(type);
     REQUIRE(sample.load(sample.bytes).has_value());
     const auto u32 = [](std::uint32_t value) { return value; };
-    sample.require_corrupt(sample.with(0, u32(2)), "format_version");
+    sample.require_corrupt(sample.with(0, u32(3)), "format_version");
     sample.require_corrupt(sample.with(4, u32(0)), "type");
     sample.require_corrupt(sample.with(8, u32(0)), "metric");
     sample.require_corrupt(sample.with(12, u32(5)), "dim");
