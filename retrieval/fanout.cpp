@@ -21,7 +21,7 @@ std::size_t saturating_sum(std::size_t a, std::size_t b) {
 
 }  // namespace
 
-Fanout::Fanout(std::vector<Lane> lanes, const SlotSet& excluded, Searcher& searcher, bool is_part)
+Fanout::Fanout(std::vector<Lane> lanes, const SlotSet& excluded, Searcher& searcher)
     : lanes_(std::move(lanes)), excluded_(excluded), searcher_(searcher), progress_(lanes_.size()) {
   std::size_t active_count = 0;
   for (std::size_t i = 0; i < lanes_.size(); ++i) {
@@ -30,7 +30,7 @@ Fanout::Fanout(std::vector<Lane> lanes, const SlotSet& excluded, Searcher& searc
     active_count += lanes_[i].is_active ? 1 : 0;
     limit_ = saturating_sum(limit_, lanes_[i].quota);
   }
-  is_part_ = is_part || active_count > 1;
+  is_divided_ = active_count > 1;
 }
 
 Result<std::vector<std::vector<Hit>>> Fanout::run() {
@@ -106,7 +106,7 @@ std::optional<Search> Fanout::next_page(std::size_t lane) {
   }
   search.component_filter = lanes_[lane].component_filter;
   search.cluster = lanes_[lane].cluster;
-  search.is_part = is_part_;
+  search.is_part = is_divided_;
   search.excluded = &excluded_;
   if (progress.found.empty()) return search;
   // Pages are told apart by exclusion: an approximate search with a larger limit need not begin

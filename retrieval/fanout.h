@@ -28,9 +28,8 @@ class Fanout {
     std::optional<std::uint32_t> cluster = std::nullopt;  ///< As Search::cluster.
   };
 
-  /// `excluded` outlives the fan-out. `is_part`: its hits are a part of an answer only.
-  Fanout(std::vector<Lane> lanes, const SlotSet& excluded, Searcher& searcher,
-         bool is_part = false);
+  /// `excluded` outlives the fan-out.
+  Fanout(std::vector<Lane> lanes, const SlotSet& excluded, Searcher& searcher);
 
   /// The searches without which it cannot go on; none when it is done. They borrow from the
   /// fan-out, until they are answered.
@@ -68,7 +67,7 @@ class Fanout {
   const SlotSet& excluded_;
   Searcher& searcher_;
   std::size_t limit_ = 0;            ///< Sum of the quotas.
-  bool is_part_ = false;             ///< Of every search: more lanes than one are active, too.
+  bool is_divided_ = false;          ///< More lanes than one are active.
   std::vector<Search> pending_;      ///< Asked for, not answered yet.
   std::vector<std::size_t> asking_;  ///< Their lanes.
   std::vector<Progress> progress_;

@@ -112,7 +112,7 @@ MixtureRound::MixtureRound(Mixture& mixture, const std::vector<std::size_t>& quo
     : mixture_(mixture),
       searcher_(searcher),
       limit_(std::accumulate(quotas.begin(), quotas.end(), std::size_t{0})),
-      fanout_(lanes_of(mixture, quotas), mixture.excluded, searcher, mixture.is_part) {}
+      fanout_(lanes_of(mixture, quotas), mixture.excluded, searcher) {}
 
 std::vector<Fanout::Lane> MixtureRound::lanes_of(const Mixture& mixture,
                                                  const std::vector<std::size_t>& quotas) {

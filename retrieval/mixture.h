@@ -17,7 +17,6 @@ struct Mixture {
   std::vector<float> person;              ///< For the last resort; may be empty.
   SlotSet excluded;                       ///< With the history, if the request says so.
   MergeOrder merge = MergeOrder::kInterleave;
-  bool is_part = false;  ///< What is retrieved at a time is one of several rounds of an answer.
 };
 
 Result<Mixture> make_mixture(const InterestsRequest& request, std::size_t limit,

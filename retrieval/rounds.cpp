@@ -44,7 +44,6 @@ double mean_shift(const std::vector<InterestReport>& interests, const Vectors& f
 RoundsRun::RoundsRun(Mixture mixture, const RoundPlan& plan, Mover& mover, Searcher& searcher)
     : mixture_(std::move(mixture)), plan_(plan), mover_(mover), searcher_(searcher) {
   if (plan.limit == 0) stage_ = Stage::kDone;
-  mixture_.is_part = plan.round_count > 1;
 }
 
 Status RoundsRun::advance() {
