@@ -392,6 +392,9 @@ TEST_CASE("sessions: every limit is kept and named", "[unit]") {
   const auto second = ok(run.start(run.request(query, 1)));
   CHECK(error_of(run.start(run.request(query, 1)), Code::kResourceExhausted)
             .find("sessions.count_max") != std::string::npos);
+  // Nothing is looked for in vain.
+  CHECK(error_of(run.start(run.request({1, 2}, 1)), Code::kResourceExhausted)
+            .find("sessions.count_max") != std::string::npos);
   ok(run.next(second.session));
   ok(run.next(second.session));
   CHECK(error_of(run.next(second.session), Code::kBadRequest).find("sessions.round_count_max") !=
