@@ -50,7 +50,9 @@ Status check_header(const FileHeader& header, const IndexSpec& spec, Metric metr
       expect_range("list_count", header.list_count, row_count == 0 ? 0 : 1, row_count));
   TESSERA_RETURN_IF_ERROR(
       expect_range("probe_count", header.probe_count, row_count == 0 ? 0 : 1, header.list_count));
-  return expect_range("rerank_factor", header.rerank_factor, 1, kRerankFactorMax);
+  // Rows that are compared themselves leave nothing to compare again.
+  return expect_range("rerank_factor", header.rerank_factor, 1,
+                      spec.type == IndexType::kIvfFlat ? 1 : kRerankFactorMax);
 }
 
 Status read_lists(ByteReader& reader, std::size_t list_count, IvfData& data) {
