@@ -9,6 +9,7 @@ using engine::InterestsQuery;
 using engine::NoQuery;
 using engine::QueryKind;
 using engine::QueryRequest;
+using engine::RefineQuery;
 using engine::SearchParams;
 using engine::VectorInput;
 
@@ -184,6 +185,30 @@ void check_fusion(const Object& object, const QueryRequest& request) {
       ".query.rrf.weights");
 }
 
+/// Only the id of a plain query is looked up: the others' ids are of points whose answers they
+/// stay out of.
+void decode_lookup(const Value& value, QueryRequest& request) {
+  engine::VectorLookup lookup;
+  const Object object(value);
+  if (!object.ok()) return;
+  if (const auto name = object.require("collection")) {
+    lookup.collection = name->string().value_or("");
+  }
+  if (const auto vector = object.given("vector")) lookup.vector = vector->string();
+  if (std::holds_alternative<InterestsQuery>(request.query) ||
+      std::holds_alternative<RefineQuery>(request.query)) {
+    value.report_validation("cannot be used with \"interests\" and \"refine\"");
+  }
+  request.lookup_from = std::move(lookup);
+}
+
+/// Where nothing is passed over, a number to pass over would be ignored in silence.
+void refuse_offset(const Object& object, const char* where) {
+  const auto offset = object.given("offset");
+  if (!offset || offset->unsigned_integer().value_or(0) == 0) return;
+  offset->report_validation(std::string("must be 0 or absent in ") + where);
+}
+
 /// What queries and their prefetches share.
 void decode_search_part(const Object& object, bool may_be_profile, std::size_t& left,
                         QueryRequest& request) {
@@ -200,7 +225,7 @@ void decode_search_part(const Object& object, bool may_be_profile, std::size_t& 
                           std::holds_alternative<InterestsQuery>(request.query);
   decode_limits(object, is_profile ? 0 : 1, request);
   check_fusion(object, request);
-  object.not_yet("lookup_from", "looking up vectors in another collection");
+  if (const auto lookup = object.given("lookup_from")) decode_lookup(*lookup, request);
   if (query) return;
   Issues& issues = object.value().issues();
   if (!request.prefetch.empty()) {
@@ -218,7 +243,9 @@ void decode_search_part(const Object& object, bool may_be_profile, std::size_t& 
 QueryRequest decode_prefetch(const Value& value, std::size_t& left) {
   QueryRequest request;
   const Object object(value);
-  if (object.ok()) decode_search_part(object, false, left, request);
+  if (!object.ok()) return request;
+  decode_search_part(object, false, left, request);
+  refuse_offset(object, "a prefetch");
   return request;
 }
 
@@ -302,6 +329,7 @@ GroupsRequest decode_query_groups(const Value& body) {
   std::size_t left = kPrefetchCountMax;
   decode_search_part(object, false, left, groups.query);
   decode_shown(object, groups.query);
+  refuse_offset(object, "a query for groups");
   groups.limit = groups.query.limit;
   if (const auto explain = object.given("explain")) {
     groups.query.explain = explain->boolean().value_or(false);

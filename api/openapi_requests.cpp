@@ -264,7 +264,11 @@ constexpr NamedSchema kSchemas[] = {
     {"description":"A query that finds what another one ranks or fuses","type":"object",
     "properties":{"prefetch":@Prefetches,"query":@QueryKind,"using":{"type":"string"},
     "filter":@Filter,"params":@SearchParams,"score_threshold":{"type":"number"},
-    "limit":{"type":"integer","minimum":1,"default":10}}})"},
+    "limit":{"type":"integer","minimum":1,"default":10},"lookup_from":@VectorLookup}})"},
+  {"VectorLookup", R"(
+    {"type":"object","required":["collection"],"description":"Where the id that is the query is",
+    "properties":{"collection":{"type":"string"},"vector":{"type":"string",
+    "description":"Absent: the vector of that name which is searched"}}})"},
   {"Prefetches", R"(
     {"anyOf":[@Prefetch,{"type":"array","maxItems":256,"items":@Prefetch}]})"},
   {"Query", R"(
@@ -273,7 +277,7 @@ constexpr NamedSchema kSchemas[] = {
     "filter":@Filter,"params":@SearchParams,"score_threshold":{"type":"number"},
     "limit":{"type":"integer","minimum":0,"default":10,
     "description":"0 with interests only: the profile"},
-    "offset":{"type":"integer","minimum":0,"default":0},
+    "offset":{"type":"integer","minimum":0,"default":0},"lookup_from":@VectorLookup,
     "with_payload":@WithPayload,"with_vector":@WithVector,"explain":{"type":"boolean",
     "default":false,"description":"Also answer how the query was run"}}})"},
   {"QueryGroups", R"(
@@ -282,6 +286,7 @@ constexpr NamedSchema kSchemas[] = {
     "score_threshold":{"type":"number"},"group_by":@PayloadPath,"group_size":{"type":"integer",
     "minimum":1,"default":3},"limit":{"type":"integer","minimum":1,"default":10,
     "description":"Groups"},"with_payload":@WithPayload,"with_vector":@WithVector,
+    "lookup_from":@VectorLookup,
     "with_lookup":{"description":"Adds the points whose ids are the groups' values",
     "anyOf":[{"type":"string"},{"type":"object","required":["collection"],
     "properties":{"collection":{"type":"string"},"with_payload":@WithPayload,

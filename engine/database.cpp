@@ -73,6 +73,7 @@ class DatabaseImpl final : public Database {
         shared_{settings_, *store_, *directory_, jobs_, registry, builds_, build_threads(settings_),
                 {},        {},      {}} {
     shared_.create_users = [this](CollectionImpl& owner) { return create_users(owner); };
+    shared_.find_collection = [this](const std::string& name) { return find(name); };
     rules_.build_thread_count = shared_.build_thread_count;
     rules_.idle = std::chrono::milliseconds(settings_.index.build_idle_ms);
     rules_.age_max = std::chrono::milliseconds(settings_.index.build_wait_ms_max);
@@ -117,6 +118,7 @@ class DatabaseImpl final : public Database {
   Status remove_orphaned_directories();
   void maintain(BuildLane lane);
   void flush();
+  [[nodiscard]] std::shared_ptr<const CollectionImpl> find(const std::string& name) const;
   void check_disk();
   /// With the hidden ones of users.
   [[nodiscard]] std::vector<std::shared_ptr<CollectionImpl>> all_collections() const;
@@ -295,6 +297,12 @@ std::vector<std::shared_ptr<CollectionImpl>> DatabaseImpl::all_collections() con
 }
 
 std::vector<std::string> DatabaseImpl::collection_names() const {
+std::shared_ptr<const CollectionImpl> DatabaseImpl::find(const std::string& name) const {
+  SharedLock lock(mutex_);
+  const auto found = collections_.find(name);
+  return found == collections_.end() ? nullptr : found->second;
+}
+
   SharedLock lock(mutex_);
   std::vector<std::string> names;
   for (const auto& [name, collection] : collections_) names.push_back(name);

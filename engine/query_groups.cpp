@@ -171,9 +171,30 @@ class GroupsRun {
     }
     QueryResult reports = run_->take_reports();
     result.interests = std::move(reports.interests);
+    report_shares(result);
     result.rounds = std::move(reports.rounds);
     result.plan = std::move(reports.plan);
     return result;
+  }
+
+  /// More hits may have been asked for than the groups have room for: the quotas are those of the
+  /// room, and what returned is what the groups show.
+  void report_shares(QueryGroupsResult& result) const {
+    if (result.interests.empty()) return;
+    std::vector<double> quotas;
+    for (const InterestInfo& interest : result.interests) {
+      quotas.push_back(static_cast<double>(interest.quota));
+    }
+    if (query_.limit != room_ && room_ > 0) {
+      const auto shares = retrieval::largest_remainder(quotas, room_);
+      for (std::size_t i = 0; i < shares.size(); ++i) result.interests[i].quota = shares[i];
+    }
+    for (InterestInfo& interest : result.interests) interest.returned = 0;
+    for (const PointGroup& group : result.groups) {
+      for (const ScoredPoint& point : group.points) {
+        if (point.interest) ++result.interests[point.interest->component].returned;
+      }
+    }
   }
 
   const CollectionImpl& collection_;

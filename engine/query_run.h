@@ -80,7 +80,10 @@ class QueryRun {
   Result<SlotBits> bits_of(const Filter& filter) const;
   Status check_vector(const std::vector<float>& vector, const std::string& what) const;
   Result<std::uint32_t> slot_of(const PointId& id) const;
+  // What a query names; see query_resolve.cpp.
   Result<std::vector<float>> resolve(const VectorInput& input, const char* what);
+  Result<std::vector<float>> look_up(const VectorLookup& from, const PointId& id,
+                                     const char* what) const;
   Result<std::vector<retrieval::HistoryItem>> resolve_history(
       const std::vector<HistoryInput>& history, const char* what) const;
   Result<retrieval::InterestsRequest> resolve_interests(const InterestsQuery& query);

@@ -187,6 +187,12 @@ struct SearchParams {
   std::optional<std::size_t> dims;         ///< Candidates by so many first values only.
 };
 
+/// Where the vector of a point that a query names is, if not in the collection itself.
+struct VectorLookup {
+  std::string collection;
+  std::optional<std::string> vector;  ///< Absent: named as the one that is searched.
+};
+
 struct QueryRequest {
   QueryKind query;
   std::string using_vector;  ///< "" is the unnamed one.
@@ -198,6 +204,8 @@ struct QueryRequest {
   PayloadSelector with_payload;
   VectorSelector with_vector;
   bool explain = false;
+  /// For an id as the query, which then is no point of this collection and is not left out.
+  std::optional<VectorLookup> lookup_from;
   /// What is fused, or whose points alone the query ranks anew. Of each only the query, the limit
   /// and what restricts it count. The filter holds for the prefetches too.
   std::vector<QueryRequest> prefetch;

@@ -2,6 +2,8 @@
 
 #include <atomic>
 #include <functional>
+#include <memory>
+#include <string>
 #include <thread>
 
 #include "base/cancel.h"
@@ -39,6 +41,9 @@ struct Shared {
   /// Of batches of queries: with the thread of one request there are as many as cores.
   HelperThreads batch_threads =
       HelperThreads(std::max(1U, std::thread::hardware_concurrency()) - 1);
+  /// The collection of that name; null when there is none. Set as create_users.
+  std::function<std::shared_ptr<const CollectionImpl>(const std::string& name)> find_collection =
+      {};
 };
 
 }  // namespace tessera::engine

@@ -208,7 +208,15 @@ TEST_CASE("groups: interests keep theirs, and nothing is in a group twice") {
     const auto result = fixture.collection->query_groups(request, CancelToken());
     REQUIRE(result.has_value());
     CHECK(result->groups.size() == request.limit);
-    CHECK(result->interests.size() == 3);
+    REQUIRE(result->interests.size() == 3);
+    std::size_t quotas = 0, shown = 0, returned = 0;
+    for (const InterestInfo& interest : result->interests) {
+      quotas += interest.quota;
+      returned += interest.returned;
+    }
+    for (const PointGroup& group : result->groups) shown += group.points.size();
+    CHECK(quotas == request.limit * request.group_size);
+    CHECK(returned == shown);
     CHECK(result->rounds.empty() == (round % 2 == 0));
     for (const PointGroup& group : result->groups) {
       std::vector<PointId> ids;
