@@ -63,12 +63,14 @@ std::vector<Setting> make_table() {
   constexpr auto storage = &Settings::storage;
   constexpr auto index = &Settings::index;
   constexpr auto adapters = &Settings::adapters;
+  constexpr auto users = &Settings::users;
   constexpr auto sessions = &Settings::sessions;
   constexpr auto log = &Settings::log;
   using Server = ServerSettings;
   using Storage = StorageSettings;
   using Index = IndexSettings;
   using Adapters = AdapterSettings;
+  using Users = UserSettings;
   using Sessions = SessionSettings;
   return {
       {"server.host", text<server, &Server::host>()},
@@ -101,6 +103,7 @@ std::vector<Setting> make_table() {
       {"index.build_cpu_percent", integer<index, &Index::build_cpu_percent>(1, 100)},
       {"adapters.count_max", integer<adapters, &Adapters::count_max>(0, 10'000)},
       {"adapters.bytes_max", bytes<adapters, &Adapters::bytes_max>(kKiB, kGiB)},
+      {"users.mixture_bytes_max", bytes<users, &Users::mixture_bytes_max>(0, kTiB)},
       {"sessions.ttl_s", integer<sessions, &Sessions::ttl_s>(1, kYearS)},
       {"sessions.ttl_s_max", integer<sessions, &Sessions::ttl_s_max>(1, kYearS)},
       {"sessions.count_max", integer<sessions, &Sessions::count_max>(0, 10'000'000)},

@@ -58,6 +58,11 @@ struct AdapterSettings {
   std::uint64_t bytes_max = 16ULL << 20;  ///< Of one adapter's file.
 };
 
+struct UserSettings {
+  /// Memory for the interests of users who were asked about lately; of one vector of a collection.
+  std::uint64_t mixture_bytes_max = 64ULL << 20;
+};
+
 struct SessionSettings {
   std::uint32_t ttl_s = 3600;                 ///< A session ends when it was not used for so long,
   std::uint32_t ttl_s_max = 7 * 24 * 3600;    ///< or for what it names, up to this.
@@ -78,6 +83,7 @@ struct Settings {
   StorageSettings storage;
   IndexSettings index;
   AdapterSettings adapters;
+  UserSettings users;
   SessionSettings sessions;
   LogSettings log;
 };

@@ -75,6 +75,7 @@ Status CollectionImpl::load_points() {
         return true;
       }));
   next_slot_ = slots_.slot_count();
+  applied_operation_.store(next_operation_ - 1, std::memory_order_release);
   TESSERA_ASSIGN_OR_RETURN(const auto text,
                            shared_.store.get_meta("operation/" + std::to_string(number_)));
   if (!text) return {};
@@ -84,6 +85,7 @@ Status CollectionImpl::load_points() {
     return {Code::kCorrupt, "the operation number of collection " + name_ + " is no number"};
   }
   next_operation_ = std::max(next_operation_, stored);
+  applied_operation_.store(next_operation_ - 1, std::memory_order_release);
   return {};
 }
 

@@ -21,6 +21,7 @@
 #include "engine/shared.h"
 #include "engine/slot_table.h"
 #include "engine/trained_clusters.h"
+#include "engine/user_mixtures.h"
 #include "engine/users_impl.h"
 #include "engine/vector_field.h"
 
@@ -124,6 +125,8 @@ class CollectionImpl final : public Collection,
   friend class UsersImpl;
   friend class AdapterRegistry;
 
+  friend class UserMixtureMaker;
+  friend struct MixtureSources;
   struct LaneState {
     std::timed_mutex mutex;  ///< Held while segments are rebuilt; searches do not take it.
     /// After a build failed, the next one waits until then. The lane's thread only.
@@ -143,6 +146,7 @@ class CollectionImpl final : public Collection,
     std::shared_ptr<ItemClusters> next_items TESSERA_GUARDED_BY(clusters_mutex);
   };
 
+    UserMixtures mixtures;  ///< In the hidden collection of users.
   Status check_open() const;
   Result<Field*> field(const std::string& name);
   Result<const Field*> field(const std::string& name) const;
@@ -256,6 +260,8 @@ class CollectionImpl final : public Collection,
   /// Held while a catalog entry is taken and written, so that an older one cannot be written last.
   mutable std::mutex catalog_write_mutex_;
 
+  /// Every write of points up to this operation is visible. Set by the leader, before it answers.
+  std::atomic<std::uint64_t> applied_operation_ = 0;
   mutable Mutex config_mutex_;
   CollectionConfig config_ TESSERA_GUARDED_BY(config_mutex_);
   /// Why the last build of a vector failed.
@@ -264,3 +270,10 @@ class CollectionImpl final : public Collection,
 };
 
 }  // namespace tessera::engine
+/// What a mixture is made with, borrowed.
+struct MixtureSources {
+  const CollectionImpl::Field& field;  ///< Of the points.
+  const TrainedClusters& clusters;
+  const ItemClusters& items;
+};
+

@@ -136,6 +136,7 @@ void QueryRun::report_interests(const std::vector<retrieval::InterestReport>& re
 }
 
 Status QueryRun::start_interests(const InterestsQuery& query) {
+  needs_history_ = false;
   TESSERA_ASSIGN_OR_RETURN(auto request, resolve_interests(query));
   interests_ = std::make_unique<retrieval::InterestsRequest>(std::move(request));
   // A page of no points asks for the profile: what the interests are, and no search.

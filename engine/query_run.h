@@ -90,8 +90,10 @@ class QueryRun {
   // Of stored users; see query_users.cpp.
   Status resolve_people(const InterestsQuery& query, retrieval::InterestsRequest& request);
   Status resolve_user(const InterestsQuery& query, retrieval::InterestsRequest& request);
-  Result<std::vector<retrieval::NeighborHistory>> find_neighbors(const std::vector<float>& vector,
-                                                                 std::size_t count) const;
+  /// Whether people's mixtures do, so that nobody's events need be read.
+  [[nodiscard]] bool uses_mixtures(const InterestsQuery& query) const;
+  Result<std::vector<retrieval::NeighborHistory>> find_neighbors(
+      const InterestsQuery& query, const std::vector<float>& vector) const;
 
   /// Makes the searcher know every point's cluster.
   Status prepare_scope(const InterestsQuery& query);
@@ -127,6 +129,7 @@ class QueryRun {
   const CancelToken& cancel_;
   const QueryRun* const parent_;
   bool is_found_only_ = false;  ///< By find(): the records are somebody else's affair.
+  bool needs_history_ = true;   ///< Not only what the history is by clusters.
 
   const CollectionImpl::Field* field_ = nullptr;  ///< Null for a fusion and for no query.
   std::size_t rows_ = 0;                          ///< That have the vector.

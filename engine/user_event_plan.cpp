@@ -15,6 +15,7 @@ namespace {
 
 /// An event that is appended has its block rewritten, and a user with few events has one block.
 constexpr std::size_t kBlockEventsMax = 128;
+const EventPosition kFirst{std::numeric_limits<std::int64_t>::min(), PointId()};
 
 /// `events` and those of `added` whose position is free.
 std::vector<Event> merged(const std::vector<Event>& events, std::span<const Event> added) {
@@ -106,27 +107,43 @@ Result<UserEventPlan::Staged> UserEventPlan::replace(std::uint32_t slot,
   return staged;
 }
 
-Result<UserEventPlan::Staged> UserEventPlan::remove(
-    std::uint32_t slot, const std::function<bool(const Event&)>& is_removed) const {
+Result<UserEventPlan::Staged> UserEventPlan::remove(std::uint32_t slot,
+                                                    const EventMatcher& removed) const {
+  Staged staged;
+  staged.slot = slot;
+  EventPosition at = kFirst;
+  while (true) {
+    if (removed.items.empty()) {
+      const auto next = removed.positions.lower_bound(at);
+      if (next == removed.positions.end()) break;
+      at = *next;
+    }
+    TESSERA_ASSIGN_OR_RETURN(EventPlace place, find(slot, at));
+    std::vector<Event>& events = place.block.events;
+    const std::size_t removed_count =
+        std::erase_if(events, [&](const Event& event) { return removed.matches(event); });
+    if (removed_count > 0 && events.empty()) return rewrite(slot, removed);
+    if (removed_count > 0) staged.blocks.push_back(std::move(place.block));
+    if (!place.end) break;
+    at = *place.end;
+  }
+  return staged;
+}
+
+/// A block that is empty has no place in the store, and the one before it takes over its range.
+Result<UserEventPlan::Staged> UserEventPlan::rewrite(std::uint32_t slot,
+                                                     const EventMatcher& removed) const {
   std::vector<Event> kept;
-  bool removes = false;
-  EventPosition at{std::numeric_limits<std::int64_t>::min(), PointId()};
+  EventPosition at = kFirst;
   while (true) {
     TESSERA_ASSIGN_OR_RETURN(const EventPlace place, find(slot, at));
     for (const Event& event : place.block.events) {
-      if (is_removed(event)) {
-        removes = true;
-      } else {
-        kept.push_back(event);
-      }
+      if (!removed.matches(event)) kept.push_back(event);
     }
     if (!place.end) break;
     at = *place.end;
   }
-  if (removes) return replace(slot, kept);
-  Staged nothing;
-  nothing.slot = slot;
-  return nothing;
+  return replace(slot, kept);
 }
 
 void UserEventPlan::accept(Staged staged) {

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -10,6 +9,16 @@
 #include "storage/store.h"
 
 namespace tessera::engine {
+
+/// Events by their position, or all of an item.
+struct EventMatcher {
+  std::set<storage::EventPosition> positions;
+  std::set<PointId> items;
+
+  [[nodiscard]] bool matches(const storage::Event& event) const {
+    return items.contains(event.id) || positions.contains(event.position());
+  }
+};
 
 /// What one commit group does to the blocks of events. A change is made in two steps, so that an
 /// operation can fail without a trace: staged, which reads the store, then accepted. Later changes
@@ -32,9 +41,9 @@ class UserEventPlan {
   /// In place of all that the slot has, which may be damaged.
   Result<Staged> replace(std::uint32_t slot, const std::vector<storage::Event>& events) const;
 
-  /// All that the slot has but those. Reads them all.
-  Result<Staged> remove(std::uint32_t slot,
-                        const std::function<bool(const storage::Event&)>& is_removed) const;
+  /// All that the slot has but those. Reads the blocks that they belong to, for items all blocks,
+  /// and rewrites those that change; all of them when one would be left empty.
+  Result<Staged> remove(std::uint32_t slot, const EventMatcher& removed) const;
 
   void accept(Staged staged);
   void write_to(storage::Batch& batch) const;
@@ -43,6 +52,7 @@ class UserEventPlan {
   using Begin = std::optional<storage::EventPosition>;
   Result<storage::EventPlace> find(std::uint32_t slot,
                                    const storage::EventPosition& position) const;
+  Result<Staged> rewrite(std::uint32_t slot, const EventMatcher& removed) const;
 
   const storage::Store& store_;
   const storage::CollectionNumber collection_;

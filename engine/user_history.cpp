@@ -38,7 +38,7 @@ Result<UserHistory> UsersImpl::history_of(std::span<const Event> events, const s
   UserHistory history;
   std::vector<std::uint32_t> slots;
   std::vector<const Event*> sources;
-  const std::size_t first = events.size() - std::min(events.size(), kHistoryEventsMax);
+  const std::size_t first = first_counted_event(events.size());
   for (std::size_t begin = 0; begin < events.size(); begin += kLookupBlock) {
     TESSERA_RETURN_IF_ERROR(cancel.check());
     const std::size_t end = std::min(events.size(), begin + kLookupBlock);
@@ -78,9 +78,8 @@ std::vector<float> UsersImpl::vector_of(std::uint32_t slot, const std::string& n
   return std::move((*field)->vectors->vectors_of({&slot, 1}).front());
 }
 
-Result<std::vector<UserInterest>> UsersImpl::interests_of(std::span<const Event> events,
-                                                          const UserRequest& request,
-                                                          const CancelToken& cancel) const {
+Status UsersImpl::add_interests(std::uint32_t slot, const UserRequest& request,
+                                const CancelToken& cancel, UserInfo& info) const {
   const std::string vector = request.vector.value_or(
       owner_.fields_.contains("") ? std::string() : owner_.fields_.begin()->first);
   TESSERA_ASSIGN_OR_RETURN(const CollectionImpl::Field* field, std::as_const(owner_).field(vector));
@@ -91,30 +90,34 @@ Result<std::vector<UserInterest>> UsersImpl::interests_of(std::span<const Event>
     clusters = field->clusters;
     known = field->items;
   }
-  std::vector<UserInterest> interests;
-  if (clusters == nullptr) return interests;
-  retrieval::InterestsRequest mixture;
-  {
-    TESSERA_ASSIGN_OR_RETURN(UserHistory history, history_of(events, vector, cancel));
-    mixture.history = std::move(history.items);
+  if (clusters == nullptr) {
+    TESSERA_ASSIGN_OR_RETURN(const auto events, all_events(slot, cancel));
+    info.event_count = events.size();
+    return {};
   }
-  if (mixture.history.empty()) return interests;
-  name_clusters(*known, mixture.history);
-  mixture.clusters = &clusters->clusters;
-  mixture.max_components = UINT32_MAX;
+  TESSERA_ASSIGN_OR_RETURN(const auto person, mixture(slot, {*field, *clusters, *known}, cancel));
+  info.event_count = person->event_count;
+  if (person->mixture == nullptr) return {};
+  retrieval::InterestsRequest profile;
+  profile.mixture = person->mixture;
+  profile.vectors_of = [field](std::span<const retrieval::Slot> slots) {
+    return field->vectors->vectors_of(slots);
+  };
+  profile.clusters = &clusters->clusters;
+  profile.max_components = UINT32_MAX;
   TESSERA_ASSIGN_OR_RETURN(const auto components,
-                           retrieval::make_components(mixture, field->vectors->identity().metric));
+                           retrieval::make_components(profile, field->vectors->identity().metric));
   for (const retrieval::InterestReport& component : components) {
-    UserInterest& interest = interests.emplace_back();
+    UserInterest& interest = info.interests.emplace_back();
     interest.cluster = component.cluster.value_or(0);
     interest.weight = component.weight;
     if (component.medoid) interest.medoid = owner_.slots_.id_of(*component.medoid);
-    for (const retrieval::Slot slot : component.items) {
-      interest.items.push_back(owner_.slots_.id_of(slot));
+    for (const retrieval::Slot item : component.items) {
+      interest.items.push_back(owner_.slots_.id_of(item));
     }
     interest.item_count = component.item_count;
   }
-  return interests;
+  return {};
 }
 
 }  // namespace tessera::engine

@@ -114,12 +114,14 @@ Result<WriteResult> UsersImpl::append(AppendEvents request, bool wait) {
 
 Result<WriteResult> UsersImpl::remove_events(RemoveEvents request, bool wait) {
   TESSERA_RETURN_IF_ERROR(owner_.check_open());
-  if (const auto slot = slot_of(request.id); slot.has_error()) return slot.error();
+  const auto stored = this->stored();
+  if (stored == nullptr) return not_found(request.id);
+  // Whether the user is there is known once the writes before this one are.
   WriteUsers write;
   UserChange& change = write.users.emplace_back();
   change.id = std::move(request.id);
   change.removed_events = std::move(request.events);
-  return stored()->write(std::move(write), wait);
+  return stored->write(std::move(write), wait);
 }
 
 Result<WriteResult> UsersImpl::remove(const std::vector<UserId>& ids, bool wait) {
@@ -128,9 +130,9 @@ Result<WriteResult> UsersImpl::remove(const std::vector<UserId>& ids, bool wait)
   if (stored == nullptr) return WriteResult{0, wait};
   std::vector<PointId> keys;
   for (const UserId& id : ids) {
-    // Who has the key but another id is not meant.
+    // Who has the key but another id is not meant. Who is not there yet may be by then.
     const auto slot = slot_of(id);
-    if (slot.has_value()) {
+    if (slot.has_value() || !stored->slot_of(id.key)) {
       keys.push_back(id.key);
     } else if (slot.error().code() != Code::kNotFound) {
       return slot.error();
@@ -185,12 +187,10 @@ Result<UserInfo> UsersImpl::get(const UserRequest& request, const CancelToken& c
   retrieve.with_vector.all = true;
   TESSERA_ASSIGN_OR_RETURN(auto records, stored()->retrieve(retrieve));
   if (records.empty()) return not_found(request.id);
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<Event> events, all_events(slot, cancel));
   UserInfo info;
   info.id = request.id;
   info.vectors = std::move(records.front().vectors);
-  info.event_count = events.size();
-  TESSERA_ASSIGN_OR_RETURN(info.interests, interests_of(events, request, cancel));
+  TESSERA_RETURN_IF_ERROR(add_interests(slot, request, cancel, info));
   return info;
 }
 

@@ -15,16 +15,22 @@ namespace tessera::engine {
 class CollectionImpl;
 class ItemClusters;
 class VectorField;
+struct MixtureSources;
+struct TrainedClusters;
+struct UserMixture;
 
 /// What a person's events are now: those whose item is there and has the vector.
 struct UserHistory {
-  std::vector<retrieval::HistoryItem> items;  ///< Of the newest kHistoryEventsMax, newest last.
+  std::vector<retrieval::HistoryItem> items;  ///< Of the counted events, newest last.
   index::Bitmap known;                        ///< Slots of the items of all events.
 };
 /// Sets the clusters of stored items as far as they are known, so that they need not be computed.
 void name_clusters(const ItemClusters& items, std::vector<retrieval::HistoryItem>& history);
-/// So many of a user's newest events make the interests. All of them are left out of answers.
+/// So many of a user's newest events make the interests, and up to 1,023 before them, so that a new
+/// event rarely means that an old one must go. All of them are left out of answers.
 inline constexpr std::size_t kHistoryEventsMax = 10'000;
+/// The first one that counts.
+[[nodiscard]] std::size_t first_counted_event(std::size_t event_count);
 
 /// The users of a collection are the points of another one, which is hidden: it has the same
 /// vectors, the user's id where it is a text as payload, and the events beside. It is made by the
@@ -55,6 +61,12 @@ class UsersImpl final : public Users {
   /// Of one of the owner's vectors. The slot is of stored().
   [[nodiscard]] Result<UserHistory> history(std::uint32_t slot, const std::string& vector,
                                             const CancelToken& cancel) const;
+  /// What history() is by these clusters: of the last time as far as it is still true. Cost: with
+  /// the user's points when points were written since, with the new events where there are some,
+  /// else with all events.
+  [[nodiscard]] Result<std::shared_ptr<const UserMixture>> mixture(std::uint32_t slot,
+                                                                   const MixtureSources& sources,
+                                                                   const CancelToken& cancel) const;
   /// The user's own vector as it is searched with; empty when there is none.
   [[nodiscard]] std::vector<float> vector_of(std::uint32_t slot, const std::string& name) const;
 
@@ -64,9 +76,10 @@ class UsersImpl final : public Users {
                                                  const CancelToken& cancel) const;
   Result<UserHistory> history_of(std::span<const storage::Event> events, const std::string& vector,
                                  const CancelToken& cancel) const;
-  Result<std::vector<UserInterest>> interests_of(std::span<const storage::Event> events,
-                                                 const UserRequest& request,
-                                                 const CancelToken& cancel) const;
+  /// Sets the interests and the number of events.
+  Status add_interests(std::uint32_t slot, const UserRequest& request, const CancelToken& cancel,
+                       UserInfo& info) const;
+  [[nodiscard]] bool is_current(const UserMixture& known, const MixtureSources& sources) const;
 
   CollectionImpl& owner_;
   Mutex creation_mutex_;  ///< Held while the hidden collection is made.

@@ -147,6 +147,29 @@ std::vector<std::vector<float>> VectorField::vectors_of(
   return vectors;
 }
 
+bool VectorField::is_unchanged(std::span<const std::uint32_t> slots,
+                               std::uint64_t operation) const {
+  SharedLock lock(mutex_);
+  return std::all_of(slots.begin(), slots.end(), [&](std::uint32_t slot) {
+    const Location location = location_of(slot);
+    return location.segment != nullptr && version_at(location) <= operation;
+  });
+}
+
+index::Bitmap VectorField::slots_written_after(std::uint64_t operation) const {
+  index::Bitmap slots;
+  SharedLock lock(mutex_);
+  for (const std::uint32_t slot : present_) {
+    if (version_at(location_of(slot)) > operation) slots.add(slot);
+  }
+  return slots;
+}
+
+std::uint64_t VectorField::version_at(const Location& location) {
+  const RowBlock block = location.segment->block_at(location.row);
+  return block.versions[location.row - block.first_row];
+}
+
 void VectorField::put(std::uint32_t slot, std::uint64_t version, const float* vector) {
   Lock lock(mutex_);
   put_locked(slot, version, vector);

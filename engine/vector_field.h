@@ -130,6 +130,8 @@ class VectorField {
   [[nodiscard]] std::shared_ptr<const FieldView> view() const;
   [[nodiscard]] bool has(std::uint32_t slot) const;
   [[nodiscard]] index::Bitmap slots_with_vector() const;
+  /// Those whose row was written by a later operation than this.
+  [[nodiscard]] index::Bitmap slots_written_after(std::uint64_t operation) const;
   /// One more than the largest slot that ever had this vector.
   [[nodiscard]] std::size_t slot_count() const;
   [[nodiscard]] std::size_t row_count() const;
@@ -149,6 +151,10 @@ class VectorField {
   /// where there is none. The slots are looked up under one lock.
   [[nodiscard]] std::vector<std::vector<float>> vectors_of(
       std::span<const std::uint32_t> slots) const;
+
+  /// Whether the rows of all these slots are there and were written by operations up to this one.
+  [[nodiscard]] bool is_unchanged(std::span<const std::uint32_t> slots,
+                                  std::uint64_t operation) const;
 
   /// `vector`: as prepare() left it.
   void put(std::uint32_t slot, std::uint64_t version, const float* vector);
@@ -203,6 +209,8 @@ class VectorField {
   void claim(BuildPlan& plan) TESSERA_REQUIRES(mutex_);
   [[nodiscard]] bool is_claimed(const Segment& segment) const TESSERA_REQUIRES_SHARED(mutex_);
   [[nodiscard]] Location location_of(std::uint32_t slot) const TESSERA_REQUIRES_SHARED(mutex_);
+  /// Of a slot that has a row: the operation that wrote it.
+  [[nodiscard]] static std::uint64_t version_at(const Location& location);
   void set_location(std::uint32_t slot, Location location) TESSERA_REQUIRES(mutex_);
   void set_view(FieldView view) TESSERA_REQUIRES(mutex_);
 

@@ -83,7 +83,7 @@ Status WriteGroup::plan_upsert(UpsertPoints& upsert, std::uint64_t operation_id)
   return {};
 }
 
-Status WriteGroup::plan_delete(const DeletePoints& remove) {
+Status WriteGroup::plan_delete(const DeletePoints& remove, std::uint64_t operation_id) {
   TESSERA_ASSIGN_OR_RETURN(const auto ids, ids_of(remove.selector));
   if (collection_.users_of_) TESSERA_RETURN_IF_ERROR(plan_delete_events(ids));
   for (const PointId& id : ids) {
@@ -100,6 +100,7 @@ Status WriteGroup::plan_delete(const DeletePoints& remove) {
     change.kind = Change::Kind::kDelete;
     change.id = id;
     change.slot = *slot;
+    change.version = operation_id;
   }
   return {};
 }
@@ -160,7 +161,7 @@ Result<WriteResult> WriteGroup::plan(PendingWrite& write) {
     WriteGroup& group;
     std::uint64_t operation_id;
     Status operator()(UpsertPoints& op) { return group.plan_upsert(op, operation_id); }
-    Status operator()(DeletePoints& op) { return group.plan_delete(op); }
+    Status operator()(DeletePoints& op) { return group.plan_delete(op, operation_id); }
     Status operator()(SetPayload& op) {
       return group.plan_payload(op.selector, operation_id, [&](std::string_view payload) {
         return merge_payload(payload, op.payload, op.key);
@@ -215,6 +216,8 @@ void WriteGroup::run() {
   if (!needs_sync) collection_.shared_.has_unsynced_writes.store(true, std::memory_order_release);
   apply();
   mark_items();
+  tell_mixtures();
+  collection_.applied_operation_.store(collection_.next_operation_ - 1, std::memory_order_release);
 }
 
 /// Last, so that whoever assigns the points finds what was written.
@@ -249,6 +252,7 @@ void WriteGroup::apply() {
         break;
       case Change::Kind::kDelete:
         for (auto& [name, field] : collection_.fields_) field.vectors->remove(change.slot);
+        collection_.slots_.touch(change.slot, change.version);
         collection_.slots_.erase(change.id, change.slot);
         break;
       case Change::Kind::kUser:

@@ -33,12 +33,17 @@ class WriteGroup {
     const UserChange* user = nullptr;   ///< kUser; likewise.
     std::string payload;                ///< kUpsert, kPayload: the new text, "" for none.
   };
+  /// What happened to the events of one user, in order.
+  struct EventChange {
+    std::uint32_t slot = 0;
+    const std::vector<storage::Event>* appended = nullptr;  ///< Null: anything else.
+  };
   using PayloadEdit = std::function<Result<std::string>(std::string_view payload)>;
 
   Result<WriteResult> plan(PendingWrite& write);
   Status plan_upsert(UpsertPoints& upsert, std::uint64_t operation_id);
   void plan_upsert_point(PointInput& point, std::uint64_t operation_id);
-  Status plan_delete(const DeletePoints& remove);
+  Status plan_delete(const DeletePoints& remove, std::uint64_t operation_id);
   Status plan_payload(const PointSelector& selector, std::uint64_t operation_id,
                       const PayloadEdit& edit);
   Result<std::vector<PointId>> ids_of(const PointSelector& selector) const;
@@ -55,6 +60,7 @@ class WriteGroup {
   void apply_user(const Change& change) TESSERA_REQUIRES(collection_.state_mutex_);
   void apply();
   void mark_items() const;
+  void tell_mixtures() const;
   void apply_upsert(const Change& change) TESSERA_REQUIRES(collection_.state_mutex_);
 
   CollectionImpl& collection_;
@@ -62,6 +68,7 @@ class WriteGroup {
   storage::Batch batch_;
   UserEventPlan events_;
   std::vector<Change> changes_;
+  std::vector<EventChange> event_changes_;
   std::unordered_map<PointId, std::optional<std::uint32_t>> planned_slots_;
   std::unordered_map<std::uint32_t, std::string> planned_payloads_;
 };

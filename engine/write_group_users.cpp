@@ -1,6 +1,4 @@
 #include <algorithm>
-#include <functional>
-#include <set>
 
 #include "engine/user_keys.h"
 #include "engine/write_group.h"
@@ -8,20 +6,20 @@
 namespace tessera::engine {
 namespace {
 
-/// Which events the selectors mean.
-std::function<bool(const storage::Event&)> matcher_of(const std::vector<EventSelector>& selectors) {
-  std::set<PointId> items;
-  std::set<storage::EventPosition> positions;
+EventMatcher matcher_of(const std::vector<EventSelector>& selectors) {
+  EventMatcher matcher;
   for (const EventSelector& selector : selectors) {
     if (selector.at_us) {
-      positions.insert({*selector.at_us, selector.id});
+      matcher.positions.insert({*selector.at_us, selector.id});
     } else {
-      items.insert(selector.id);
+      matcher.items.insert(selector.id);
     }
   }
-  return [items = std::move(items), positions = std::move(positions)](const storage::Event& event) {
-    return items.contains(event.id) || positions.contains(event.position());
-  };
+  return matcher;
+}
+
+Status no_user(const UserId& id) {
+  return {Code::kNotFound, "No user with id " + id.to_string() + " found"};
 }
 
 }  // namespace
@@ -31,19 +29,20 @@ std::function<bool(const storage::Event&)> matcher_of(const std::vector<EventSel
 Status WriteGroup::check_user_keys(const WriteUsers& write,
                                    const std::vector<std::optional<std::uint32_t>>& slots) const {
   std::vector<std::uint32_t> known;
-  std::vector<const UserId*> ids;
+  std::vector<const UserChange*> users;
   for (std::size_t i = 0; i < slots.size(); ++i) {
-    const UserId& id = write.users[i].id;
-    if (!slots[i] || !id.key.is_uuid()) continue;
+    if (!slots[i] || !write.users[i].id.key.is_uuid()) continue;
     known.push_back(*slots[i]);
-    ids.push_back(&id);
+    users.push_back(&write.users[i]);
   }
   if (known.empty()) return {};
   TESSERA_ASSIGN_OR_RETURN(const auto payloads, payloads_of(known));
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    if (payloads[i] == user_payload(*ids[i])) continue;
+  for (std::size_t i = 0; i < users.size(); ++i) {
+    const UserId& id = users[i]->id;
+    if (payloads[i] == user_payload(id)) continue;
+    if (!users[i]->removed_events.empty()) return no_user(id);
     return {Code::kInvalidArgument,
-            "the user id " + ids[i]->to_string() + " has the same key as the id of another user"};
+            "the user id " + id.to_string() + " has the same key as the id of another user"};
   }
   return {};
 }
@@ -62,15 +61,15 @@ Status WriteGroup::plan_users(WriteUsers& write, std::uint64_t operation_id) {
   }
   std::uint32_t next_slot = collection_.next_slot_;
   std::vector<UserEventPlan::Staged> staged;
+  std::vector<EventChange> event_changes;
   std::vector<bool> is_new;
   for (std::size_t i = 0; i < slots.size(); ++i) {
     const UserChange& user = write.users[i];
     if (!user.removed_events.empty()) {
-      if (!slots[i]) {
-        return {Code::kNotFound, "No user with id " + user.id.to_string() + " found"};
-      }
+      if (!slots[i]) return no_user(user.id);
       TESSERA_ASSIGN_OR_RETURN(auto change,
                                events_.remove(*slots[i], matcher_of(user.removed_events)));
+      event_changes.push_back({*slots[i], nullptr});
       staged.push_back(std::move(change));
     }
     is_new.push_back(!slots[i]);
@@ -78,15 +77,18 @@ Status WriteGroup::plan_users(WriteUsers& write, std::uint64_t operation_id) {
     // A write that failed may have left events in a new slot.
     if (is_new[i] || user.replaces_events) {
       TESSERA_ASSIGN_OR_RETURN(auto change, events_.replace(*slots[i], user.events));
+      event_changes.push_back({*slots[i], nullptr});
       staged.push_back(std::move(change));
     } else if (!user.events.empty()) {
       TESSERA_ASSIGN_OR_RETURN(auto change, events_.append(*slots[i], user.events));
+      if (!change.blocks.empty()) event_changes.push_back({*slots[i], &user.events});
       staged.push_back(std::move(change));
     }
   }
 
   collection_.next_slot_ = next_slot;
   for (UserEventPlan::Staged& change : staged) events_.accept(std::move(change));
+  event_changes_.insert(event_changes_.end(), event_changes.begin(), event_changes.end());
   for (std::size_t i = 0; i < slots.size(); ++i) {
     if (is_new[i] || !write.users[i].vectors.empty()) {
       plan_user(write.users[i], *slots[i], operation_id, is_new[i]);
@@ -136,8 +138,23 @@ Status WriteGroup::plan_delete_events(const std::vector<PointId>& ids) {
     TESSERA_ASSIGN_OR_RETURN(auto change, events_.replace(*slot, {}));
     staged.push_back(std::move(change));
   }
-  for (UserEventPlan::Staged& change : staged) events_.accept(std::move(change));
+  for (UserEventPlan::Staged& change : staged) {
+    event_changes_.push_back({change.slot, nullptr});
+    events_.accept(std::move(change));
+  }
   return {};
+}
+
+void WriteGroup::tell_mixtures() const {
+  for (const EventChange& change : event_changes_) {
+    for (auto& [name, field] : collection_.fields_) {
+      if (change.appended != nullptr) {
+        field.mixtures.append(change.slot, *change.appended);
+      } else {
+        field.mixtures.drop(change.slot);
+      }
+    }
+  }
 }
 
 void WriteGroup::apply_user(const Change& change) {

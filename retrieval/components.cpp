@@ -18,7 +18,18 @@ Status invalid(const std::string& field, const std::string& why) {
   return {Code::kInvalidArgument, field + ": " + why};
 }
 
+/// Of the person's history or of what it is as a mixture, which is not empty.
+bool has_own(const InterestsRequest& request) {
+  return !request.history.empty() || request.mixture != nullptr;
+}
+
 Wide history_mean(const InterestsRequest& request, Metric metric) {
+  if (request.mixture != nullptr) {
+    Wide mean = request.mixture->sum;
+    for (double& value : mean) value /= request.mixture->weight;
+    if (metric == Metric::kCosine) make_unit(mean);
+    return mean;
+  }
   std::vector<std::size_t> everything(request.history.size());
   std::iota(everything.begin(), everything.end(), std::size_t{0});
   const auto weights = decayed_weights(request.history, request.half_life_seconds);
@@ -29,16 +40,20 @@ Wide history_mean(const InterestsRequest& request, Metric metric) {
 
 /// Whether anybody's items say which clusters are meant.
 bool has_items(const InterestsRequest& request) {
-  return !request.history.empty() ||
-         std::any_of(request.neighbors.begin(), request.neighbors.end(),
-                     [](const NeighborHistory& neighbor) { return !neighbor.history.empty(); });
+  return has_own(request) || std::any_of(request.neighbors.begin(), request.neighbors.end(),
+                                         [](const NeighborHistory& neighbor) {
+                                           return !neighbor.history.empty() ||
+                                                  neighbor.mixture != nullptr;
+                                         });
 }
 
 std::size_t dim_of(const InterestsRequest& request) {
   if (!request.components.empty()) return request.components.front().vector.size();
   if (!request.history.empty()) return request.history.front().vector.size();
+  if (request.mixture != nullptr) return request.mixture->sum.size();
   if (!request.vector.empty()) return request.vector.size();
   for (const NeighborHistory& neighbor : request.neighbors) {
+    if (neighbor.mixture != nullptr) return neighbor.mixture->sum.size();
     if (!neighbor.history.empty()) return neighbor.history.front().vector.size();
   }
   return 0;
@@ -152,7 +167,7 @@ Wide blended(const Wide& component, const Wide& person, double blend, Metric met
 Wide blend_target(const InterestsRequest& request, Metric metric) {
   if (!(request.blend > 0)) return {};
   const bool is_by_history = request.blend_with == BlendWith::kHistory || request.vector.empty();
-  if (is_by_history && !request.history.empty()) {
+  if (is_by_history && has_own(request)) {
     return history_mean(request, metric);
   }
   return metric == Metric::kCosine ? unit(request.vector) : widen(request.vector);
@@ -170,13 +185,20 @@ std::vector<InterestGroup> all_groups(const InterestsRequest& request, Metric me
     return group_by_ward(request.history, request.half_life_seconds, metric,
                          {request.ward_threshold, request.max_components});
   }
-  auto own = group_by_cluster(request.history, request.half_life_seconds, *request.clusters);
+  const auto groups_by_cluster = [&](const std::vector<HistoryItem>& history,
+                                     const std::shared_ptr<const PersonMixture>& mixture) {
+    return mixture != nullptr
+               ? groups_of(*mixture)
+               : group_by_cluster(history, request.half_life_seconds, *request.clusters);
+  };
+  auto own = groups_by_cluster(request.history, request.mixture);
   if (request.smoothing == 0 && !own.empty()) return own;
   std::vector<std::vector<InterestGroup>> neighbors;
   for (const NeighborHistory& neighbor : request.neighbors) {
-    neighbors.push_back(
-        group_by_cluster(neighbor.history, request.half_life_seconds, *request.clusters));
+    neighbors.push_back(groups_by_cluster(neighbor.history, neighbor.mixture));
+    std::for_each(neighbors.back().begin(), neighbors.back().end(), fill_mean);
   }
+  std::for_each(own.begin(), own.end(), fill_mean);
   return smooth(std::move(own), neighbors, request.smoothing);
 }
 
@@ -189,6 +211,7 @@ std::vector<InterestGroup> largest_groups(const InterestsRequest& request, Metri
                      return is_larger_share(a.weight, b.weight);
                    });
   if (groups.size() > request.max_components) groups.resize(request.max_components);
+  std::for_each(groups.begin(), groups.end(), fill_mean);
   std::vector<double> mixture;
   for (const InterestGroup& group : groups) mixture.push_back(group.weight);
   normalise_weights(mixture);
@@ -217,27 +240,59 @@ std::vector<std::uint32_t> positions_of(const std::vector<const HistoryItem*>& i
   return positions;
 }
 
+/// The report's medoid and items, with the medoid's vector. The mean is what they are near to.
+std::vector<float> rank_items(const InterestsRequest& request, const InterestGroup& group,
+                              Metric metric, InterestReport& report) {
+  const auto items = nearest_first(group.items, group.mean, metric);
+  report.medoid = items.front()->slot;
+  if (group.is_own) {
+    add_items(items, report);
+    report.positions = positions_of(items, request.history);
+  }
+  return items.front()->vector;
+}
+
+/// The same of stored items.
+std::vector<float> rank_parts(const InterestsRequest& request, const InterestGroup& group,
+                              Metric metric, InterestReport& report) {
+  NearestItems nearest;
+  if (group.is_smoothed) {
+    std::vector<Slot> slots;
+    for (const auto& part : group.parts) {
+      slots.insert(slots.end(), part->slots().begin(), part->slots().end());
+    }
+    nearest = nearest_items(slots, group.mean, metric, request.vectors_of);
+  } else {
+    nearest = group.parts.front()->nearest(metric, request.vectors_of);
+  }
+  report.medoid = nearest.medoid;
+  if (group.is_own) {
+    report.items = std::move(nearest.items);
+    report.item_count = nearest.item_count;
+  }
+  const bool needs_vector = request.represent == Represent::kMedoid || !(norm(group.mean) > 0);
+  if (!needs_vector || !nearest.medoid) return {};
+  return std::move(request.vectors_of({&*nearest.medoid, 1}).front());
+}
+
 std::vector<InterestReport> from_history(const InterestsRequest& request, Metric metric) {
   std::vector<InterestReport> components;
   for (InterestGroup& group : largest_groups(request, metric)) {
     if (metric == Metric::kCosine) make_unit(group.mean);
-    const auto items = nearest_first(group.items, group.mean, metric);
-    const HistoryItem& medoid = *items.front();
     InterestReport report;
     report.cluster = group.cluster;
     report.weight = group.weight;
-    report.medoid = medoid.slot;
-    if (group.is_own) {
-      add_items(items, report);
-      report.positions = positions_of(items, request.history);
-    }
+    std::vector<float> medoid = group.parts.empty() ? rank_items(request, group, metric, report)
+                                                    : rank_parts(request, group, metric, report);
+    // A stored item may have been deleted since the mixture was made.
+    if (medoid.empty()) medoid = narrowed(group.mean);
     switch (request.represent) {
       case Represent::kCentroid:
         // Opposite items cancel out: an actual item is a better query than no direction.
-        report.vector = norm(group.mean) > 0 ? narrowed(group.mean) : medoid.vector;
+        report.vector = norm(group.mean) > 0 ? narrowed(group.mean) : std::move(medoid);
         break;
       case Represent::kMedoid:
-        report.vector = medoid.vector;
+        report.vector = std::move(medoid);
         break;
       case Represent::kCluster: {
         const float* const centroid = request.clusters->centroid(*group.cluster);
@@ -305,7 +360,7 @@ std::vector<float> person_vector(const InterestsRequest& request, Metric metric)
   if (!request.vector.empty()) {
     return metric == Metric::kCosine ? narrowed(unit(request.vector)) : request.vector;
   }
-  if (request.history.empty()) return {};
+  if (!has_own(request)) return {};
   return narrowed(history_mean(request, metric));
 }
 

@@ -42,14 +42,17 @@ InterestGroup smoothed(const Opinions& opinions, double lambda, std::size_t neig
   for (const InterestGroup* other : opinions.others) {
     add_scaled(group.mean, other->mean, others_share / static_cast<double>(opinions.others.size()));
   }
+  group.is_smoothed = true;
   if (opinions.own != nullptr) {
     add_scaled(group.mean, opinions.own->mean, 1 - lambda);
     group.items = std::move(opinions.own->items);
+    group.parts = std::move(opinions.own->parts);
     return group;
   }
   group.is_own = false;
   for (const InterestGroup* other : opinions.others) {
     group.items.insert(group.items.end(), other->items.begin(), other->items.end());
+    group.parts.insert(group.parts.end(), other->parts.begin(), other->parts.end());
   }
   return group;
 }
@@ -84,13 +87,16 @@ void normalise_weights(std::vector<double>& weights) {
 
 Wide weighted_mean(const std::vector<HistoryItem>& history, const std::vector<double>& weights,
                    const std::vector<std::size_t>& members) {
+  // Summed first and divided last, in the order of the items, as a stored mixture is.
   double sum = 0;
   for (const std::size_t i : members) sum += weights[i];
+  const bool is_weighted = sum > 0;
+  if (!is_weighted) sum = static_cast<double>(members.size());
   Wide mean(history.front().vector.size(), 0);
   for (const std::size_t i : members) {
-    const double share = sum > 0 ? weights[i] / sum : 1 / static_cast<double>(members.size());
-    add_scaled(mean, history[i].vector, share);
+    add_scaled(mean, history[i].vector, is_weighted ? weights[i] : 1);
   }
+  for (double& value : mean) value /= sum;
   return mean;
 }
 
@@ -147,6 +153,25 @@ std::vector<InterestGroup> group_by_cluster(const std::vector<HistoryItem>& hist
   nearest.erase(std::unique(nearest.begin(), nearest.end()), nearest.end());
   for (std::size_t i = 0; i < groups.size(); ++i) groups[i].cluster = nearest[i];
   return groups;
+}
+
+std::vector<InterestGroup> groups_of(const PersonMixture& mixture) {
+  std::vector<InterestGroup> groups;
+  groups.reserve(mixture.parts.size());
+  std::vector<double> weights;
+  for (const auto& part : mixture.parts) {
+    InterestGroup& group = groups.emplace_back();
+    group.cluster = part->cluster();
+    group.parts.push_back(part);
+    weights.push_back(part->weight());
+  }
+  normalise_weights(weights);
+  for (std::size_t i = 0; i < groups.size(); ++i) groups[i].weight = weights[i];
+  return groups;
+}
+
+void fill_mean(InterestGroup& group) {
+  if (group.mean.empty() && !group.parts.empty()) group.mean = group.parts.front()->mean();
 }
 
 std::vector<InterestGroup> smooth(std::vector<InterestGroup> own,

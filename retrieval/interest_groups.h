@@ -15,7 +15,10 @@ struct InterestGroup {
   Wide mean;                             ///< mu(u,c): the weighted mean, of any length.
   /// The person's, newest last; borrowed. Where smoothing added the group: the neighbours'.
   std::vector<const HistoryItem*> items;
-  bool is_own = true;  ///< Whether the items are the person's.
+  /// What is known of such items as sums.
+  std::vector<std::shared_ptr<const MixturePart>> parts;
+  bool is_own = true;        ///< Whether the items are the person's.
+  bool is_smoothed = false;  ///< Whether the mean is another than that of the items.
 };
 
 /// w * 0.5^(age / half-life), age counted from the newest event that has a time; one without a time
@@ -46,9 +49,14 @@ std::vector<InterestGroup> group_by_cluster(const std::vector<HistoryItem>& hist
                                             std::optional<double> half_life_seconds,
                                             const index::Clusters& clusters);
 
+/// The same of a stored mixture. The means are left out: see fill_mean().
+std::vector<InterestGroup> groups_of(const PersonMixture& mixture);
+/// Of a group of one part that has none yet.
+void fill_mean(InterestGroup& group);
+
 /// Jelinek-Mercer smoothing of a person's mixture with those of neighbours, equations 4 and 5 of
-/// kNN-Embed: all groups, by cluster number. Who has no groups does not count as a neighbour; a
-/// person without any is what the neighbours are, whatever `lambda` (0..1).
+/// kNN-Embed: all groups, by cluster number, all with means. Who has no groups does not count as a
+/// neighbour; a person without any is what the neighbours are, whatever `lambda` (0..1).
 std::vector<InterestGroup> smooth(std::vector<InterestGroup> own,
                                   const std::vector<std::vector<InterestGroup>>& neighbors,
                                   double lambda);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -8,6 +9,7 @@
 
 #include "base/status.h"
 #include "index/clustering.h"
+#include "retrieval/person_mixture.h"
 #include "retrieval/searcher.h"
 
 namespace tessera::retrieval {
@@ -61,9 +63,10 @@ struct GivenComponent {
   int component_filter = -1;  ///< As Search::component_filter.
 };
 
-/// One of the people nearest to the person.
+/// One of the people nearest to the person; one of the two.
 struct NeighborHistory {
   std::vector<HistoryItem> history;
+  std::shared_ptr<const PersonMixture> mixture;
 };
 
 struct InterestsRequest {
@@ -71,6 +74,10 @@ struct InterestsRequest {
   // and without neighbours that have a history the vector is the only one.
   std::vector<HistoryItem> history;
   std::vector<GivenComponent> components;
+  /// In place of the history, when it is not empty: what it is by the request's clusters. Only for
+  /// kGlobal without a half-life; the caller excludes its items.
+  std::shared_ptr<const PersonMixture> mixture;
+  VectorsOf vectors_of;  ///< Required with anybody's mixture.
 
   std::vector<float> vector;                  ///< The person's own embedding; may be empty.
   const index::Clusters* clusters = nullptr;  ///< Required with anybody's history, unless kWard.

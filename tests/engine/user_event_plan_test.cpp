@@ -73,20 +73,31 @@ class Run {
   }
 
  private:
-  /// A third of the events there are, or those of a few items.
+  /// A third of the events there are, a single one, or those of a few items.
   void remove_some(UserEventPlan& plan, std::uint32_t slot) {
-    const std::uint64_t salt = random_();
-    const bool is_by_item = random_() % 2 == 0;
-    const auto is_removed = [&](const Event& event) {
-      const std::uint64_t item = event.id.number();
-      return (is_by_item ? item : item + static_cast<std::uint64_t>(event.at_us) + salt) % 3 == 0;
-    };
-    auto staged = plan.remove(slot, is_removed);
+    EventMatcher removed;
+    const auto& known = model_[slot];
+    const std::uint64_t kind = random_() % 3, salt = random_();
+    if (kind == 0) {
+      for (std::uint64_t item = 0; item < 300; item += 3) removed.items.insert(PointId(item));
+    }
+    for (const auto& [position, weight] : known) {
+      const std::uint64_t number =
+          position.id.number() + static_cast<std::uint64_t>(position.at_us);
+      if (kind == 1 && (number + salt) % 3 == 0) removed.positions.insert(position);
+    }
+    if (kind == 2 && !known.empty()) {
+      auto one = known.begin();
+      std::advance(one, salt % known.size());
+      removed.positions.insert(one->first);
+    }
+    removed.positions.insert({-5, PointId(1)});
+    auto staged = plan.remove(slot, removed);
     REQUIRE(staged.has_value());
     if (random_() % 5 == 0) return;
     plan.accept(std::move(*staged));
     std::erase_if(model_[slot], [&](const auto& entry) {
-      return is_removed({entry.first.id, entry.first.at_us, entry.second});
+      return removed.matches({entry.first.id, entry.first.at_us, entry.second});
     });
   }
 

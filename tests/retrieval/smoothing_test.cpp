@@ -38,7 +38,7 @@ InterestsRequest smoothed_request(const index::Clusters& clusters, double lambda
   InterestsRequest request;
   request.clusters = &clusters;
   request.smoothing = lambda;
-  request.neighbors = {{items_on({0, 1})}, {items_on({1, 2})}};
+  request.neighbors = {{items_on({0, 1}), nullptr}, {items_on({1, 2}), nullptr}};
   return request;
 }
 
@@ -131,7 +131,7 @@ TEST_CASE("smoothing: lambda 0 is the plain mixture, lambda 1 the neighbours' al
   CHECK(mixture.at(0) == Approx(2.0 / 3));
   CHECK(mixture.at(2) == Approx(1.0 / 3));
   request.smoothing = 1;
-  request.neighbors = {{items_on({1, 1, 1, 2})}};
+  request.neighbors = {{items_on({1, 1, 1, 2}), nullptr}};
   mixture = mixture_of(request);
   CHECK(mixture.size() == 2);
   CHECK(mixture.at(1) == Approx(0.75));
@@ -144,7 +144,8 @@ TEST_CASE("smoothing: the centroid mixes with those of the neighbours who have t
   request.clusters = &clusters;
   request.smoothing = 0.25;
   request.history = {item({2, 0, 0}, 1), item({4, 0, 0}, 2), item({0, 1, 0}, 3)};
-  request.neighbors = {{{item({5, 4, 0}, 4, 3)}}, {{item({3, 0, 2}, 5), item({0, 0, 6}, 6)}}};
+  request.neighbors = {{{item({5, 4, 0}, 4, 3)}, nullptr},
+                       {{item({3, 0, 2}, 5), item({0, 0, 6}, 6)}, nullptr}};
   // Cluster 0: 0.75 (3, 0, 0) + 0.25 ((5, 4, 0) + (3, 0, 2)) / 2.
   check_near(vector_of(request, 0, Metric::kDot), {3.25F, 0.5F, 0.25F});
   // Nobody else has cluster 1, so the mean is the person's; only the weight shrinks.
@@ -165,7 +166,7 @@ TEST_CASE("smoothing: a medoid stays an item, the person's own where there is on
   request.represent = Represent::kMedoid;
   request.smoothing = 0.9;
   request.history = {item({0.8F, 0.6F, 0}, 1), item({0.8F, -0.6F, 0}, 2)};
-  request.neighbors = {{{item({0.9F, -0.4F, 0}, 3), item({0, 0, 1}, 4)}}};
+  request.neighbors = {{{item({0.9F, -0.4F, 0}, 3), item({0, 0, 1}, 4)}, nullptr}};
   auto components = make_components(request, Metric::kCosine).value();
   REQUIRE(components.size() == 2);
   // The neighbour's centroid pulls towards item 2.
@@ -273,7 +274,7 @@ TEST_CASE("smoothing: agrees with the equations on random people") {
     const std::size_t neighbor_count = 1 + random() % 5;
     std::vector<NaiveMixture> neighbors;
     for (std::size_t i = 0; i < neighbor_count; ++i) {
-      request.neighbors.push_back({random_history(random, rows, 1 + random() % 6)});
+      request.neighbors.push_back({random_history(random, rows, 1 + random() % 6), nullptr});
       neighbors.push_back(naive_mixture(request.neighbors.back().history, clusters));
     }
     const auto own = naive_mixture(request.history, clusters);
