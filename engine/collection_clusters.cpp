@@ -4,7 +4,9 @@
 #include <random>
 #include <thread>
 
+#include "base/file.h"
 #include "base/log.h"
+#include "engine/cluster_assignments.h"
 #include "engine/cluster_labels.h"
 #include "engine/collection_impl.h"
 #include "engine/jobs.h"
@@ -22,6 +24,10 @@ constexpr std::uint32_t kClusterCountMin = 16;
 constexpr std::size_t kReadBlock = 1024;
 /// Slots that one round of background work assigns: the other work of its thread must not wait.
 constexpr std::size_t kSlotsPerRound = 20'000;
+/// Assignments are saved when as many points as that were assigned since, and a share of all, so
+/// that the file is written seldom; and at the end.
+constexpr std::size_t kUnsavedMin = 1000;
+constexpr std::size_t kUnsavedShare = 8;
 /// Writes go on while a training assigns what is there; what came in the last pass is left to the
 /// background.
 constexpr int kPassesMax = 3;
@@ -41,7 +47,74 @@ std::shared_ptr<ItemClusters> CollectionImpl::make_item_clusters(
   const VectorField& vectors = *field.vectors;
   return std::make_shared<ItemClusters>(
       std::shared_ptr<const index::Clusters>(trained, &trained->clusters),
-      [&vectors](std::span<const std::uint32_t> slots) { return vectors.vectors_of(slots); });
+      [&vectors](std::span<const std::uint32_t> slots) { return vectors.vectors_of(slots); },
+      &shared_.registry.counter("tessera_item_assignments_total",
+                                "Points whose item cluster was computed"));
+}
+
+std::string CollectionImpl::assignments_path(const VectorField& field) const {
+  return shared_.directory.segment_directory(number_) + "/clusters-" +
+         std::to_string(field.identity().number) + ".asg";
+}
+
+Status CollectionImpl::save_assignments_of(const Field& field) const {
+  std::shared_ptr<const TrainedClusters> trained;
+  std::shared_ptr<ItemClusters> items;
+  {
+    SharedLock lock(field.clusters_mutex);
+    trained = field.clusters;
+    items = field.items;
+  }
+  if (items == nullptr || items->unsaved_count() == 0) return {};
+  items->keep_saved();
+  ClusterAssignments assignments;
+  assignments.version = trained->info.version;
+  assignments.trained_at_us = trained->info.trained_at_us;
+  // First: what is marked by earlier operations is told apart by the marks, later ones by number.
+  assignments.operation = applied_operation_.load(std::memory_order_acquire);
+  assignments.clusters = items->assignments();
+  // Last: no vector that was assigned may be lost with power, nor its operation's number be given
+  // again.
+  TESSERA_RETURN_IF_ERROR(shared_.store.sync());
+  return save_assignments(assignments_path(*field.vectors), assignments);
+}
+
+void CollectionImpl::restore_assignments(const Field& field, const TrainedClusters& trained,
+                                         ItemClusters& items) const {
+  auto loaded = load_assignments(assignments_path(*field.vectors), trained.info);
+  const std::uint64_t applied = applied_operation_.load(std::memory_order_acquire);
+  index::Bitmap unknown = field.vectors->slots_with_vector();
+  if (loaded.has_value() && loaded->operation <= applied) {
+    index::Bitmap known;
+    for (std::uint32_t slot = 0; slot < loaded->clusters.size(); ++slot) {
+      std::uint32_t& cluster = loaded->clusters[slot];
+      if (cluster == ItemClusters::kNone) continue;
+      if (unknown.contains(slot)) {
+        known.add(slot);
+      } else {
+        cluster = ItemClusters::kNone;  // Deleted since.
+      }
+    }
+    items.restore(std::move(loaded->clusters));
+    unknown -= known - field.vectors->slots_written_after(loaded->operation);
+  } else if (loaded.has_value()) {
+    // Of another state of the store, whose operations may come again as others.
+    (void)posix_file_system().remove_file(assignments_path(*field.vectors));
+  } else if (loaded.error().code() != Code::kNotFound) {
+    log::warn("the points are assigned to item clusters again",
+              {{"collection", name_}, {"error", loaded.error().message()}});
+  }
+  items.mark(unknown);
+}
+
+void CollectionImpl::save_derived() const {
+  if (is_deleted_.load(std::memory_order_acquire)) return;
+  for (const auto& [name, field] : fields_) {
+    const Status status = save_assignments_of(field);
+    if (status.ok()) continue;
+    log::warn("the item clusters of points could not be kept; they will be found again",
+              {{"collection", name_}, {"error", status.to_string()}});
+  }
 }
 
 Result<std::vector<float>> CollectionImpl::sample_vectors(const VectorField& field,
@@ -191,10 +264,16 @@ void CollectionImpl::keep_items_assigned(Field& field) const {
     SharedLock lock(field.clusters_mutex);
     items = field.items;
   }
-  if (items == nullptr || items->marked_count() == 0) return;
-  index::BuildControl control;
-  control.cancel = &shared_.stopping;
-  const Status status = items->catch_up(control, kSlotsPerRound);
+  if (items == nullptr) return;
+  Status status;
+  if (items->marked_count() > 0) {
+    index::BuildControl control;
+    control.cancel = &shared_.stopping;
+    status = items->catch_up(control, kSlotsPerRound);
+  } else if (items->unsaved_count() >
+             std::max(kUnsavedMin, field.vectors->row_count() / kUnsavedShare)) {
+    status = save_assignments_of(field);
+  }
   if (status.ok() || status.code() == Code::kCancelled) return;
   log::warn("points could not be assigned to item clusters; they will be again",
             {{"collection", name_}, {"error", status.to_string()}});

@@ -113,7 +113,7 @@ void CollectionImpl::load_clusters_of(Field& field) {
       load_clusters(path, field.vectors->identity().metric, field.vectors->identity().dim);
   if (loaded.has_value()) {
     auto items = make_item_clusters(field, *loaded);
-    items->mark(field.vectors->slots_with_vector());
+    restore_assignments(field, **loaded, *items);
     Lock lock(field.clusters_mutex);
     field.clusters = std::move(*loaded);
     field.items = std::move(items);

@@ -78,6 +78,8 @@ class CollectionImpl final : public Collection,
   /// Runs one piece of a lane's background work, if one is due. Called by one thread a lane.
   void maintain(BuildLane lane, const MaintenanceRules& rules);
   void sweep_sessions() { sessions_.sweep(); }
+  /// Writes what spares the next start work. Once no background work runs any more.
+  void save_derived() const;
   /// Changes that are set in `changes`; in effect for later builds.
   Status update_config(const CollectionConfig& changes);
   [[nodiscard]] storage::CollectionNumber number() const { return number_; }
@@ -123,10 +125,10 @@ class CollectionImpl final : public Collection,
   friend class SessionRun;
   friend class SessionsImpl;
   friend class UsersImpl;
-  friend class AdapterRegistry;
-
   friend class UserMixtureMaker;
   friend struct MixtureSources;
+  friend class AdapterRegistry;
+
   struct LaneState {
     std::timed_mutex mutex;  ///< Held while segments are rebuilt; searches do not take it.
     /// After a build failed, the next one waits until then. The lane's thread only.
@@ -144,9 +146,9 @@ class CollectionImpl final : public Collection,
     std::shared_ptr<ItemClusters> items TESSERA_GUARDED_BY(clusters_mutex);
     /// Of those that are being trained, until they take their place.
     std::shared_ptr<ItemClusters> next_items TESSERA_GUARDED_BY(clusters_mutex);
+    UserMixtures mixtures;  ///< In the hidden collection of users.
   };
 
-    UserMixtures mixtures;  ///< In the hidden collection of users.
   Status check_open() const;
   Result<Field*> field(const std::string& name);
   Result<const Field*> field(const std::string& name) const;
@@ -205,6 +207,11 @@ class CollectionImpl final : public Collection,
   /// What follows from a write that changed these slots' vectors.
   static void mark_items(const Field& field, std::span<const std::uint32_t> slots);
   void keep_items_assigned(Field& field) const;
+  /// Which cluster every point is in, beside the file of the clusters.
+  [[nodiscard]] std::string assignments_path(const VectorField& field) const;
+  Status save_assignments_of(const Field& field) const;
+  void restore_assignments(const Field& field, const TrainedClusters& trained,
+                           ItemClusters& items) const;
 
   // Background work; see collection_maintenance.cpp.
   struct BuildSteps {
@@ -253,6 +260,8 @@ class CollectionImpl final : public Collection,
   // Only the leader of a commit group touches these.
   std::uint32_t next_slot_ = 0;
   std::uint64_t next_operation_ = 1;
+  /// Every write of points up to this operation is visible. Set by the leader, before it answers.
+  std::atomic<std::uint64_t> applied_operation_ = 0;
 
   mutable Mutex state_mutex_;
   PayloadIndexes indexes_ TESSERA_GUARDED_BY(state_mutex_);
@@ -260,8 +269,6 @@ class CollectionImpl final : public Collection,
   /// Held while a catalog entry is taken and written, so that an older one cannot be written last.
   mutable std::mutex catalog_write_mutex_;
 
-  /// Every write of points up to this operation is visible. Set by the leader, before it answers.
-  std::atomic<std::uint64_t> applied_operation_ = 0;
   mutable Mutex config_mutex_;
   CollectionConfig config_ TESSERA_GUARDED_BY(config_mutex_);
   /// Why the last build of a vector failed.
@@ -269,7 +276,6 @@ class CollectionImpl final : public Collection,
       TESSERA_GUARDED_BY(config_mutex_);
 };
 
-}  // namespace tessera::engine
 /// What a mixture is made with, borrowed.
 struct MixtureSources {
   const CollectionImpl::Field& field;  ///< Of the points.
@@ -277,3 +283,4 @@ struct MixtureSources {
   const ItemClusters& items;
 };
 
+}  // namespace tessera::engine

@@ -85,6 +85,7 @@ class DatabaseImpl final : public Database {
     merging_.reset();
     sweeping_.reset();
     jobs_.stop();
+    for (const auto& collection : all_collections()) collection->save_derived();
     (void)store_->sync();
   }
 
@@ -117,8 +118,8 @@ class DatabaseImpl final : public Database {
                              storage::Batch& batch);
   Status remove_orphaned_directories();
   void maintain(BuildLane lane);
-  void flush();
   [[nodiscard]] std::shared_ptr<const CollectionImpl> find(const std::string& name) const;
+  void flush();
   void check_disk();
   /// With the hidden ones of users.
   [[nodiscard]] std::vector<std::shared_ptr<CollectionImpl>> all_collections() const;
@@ -296,13 +297,13 @@ std::vector<std::shared_ptr<CollectionImpl>> DatabaseImpl::all_collections() con
   return all;
 }
 
-std::vector<std::string> DatabaseImpl::collection_names() const {
 std::shared_ptr<const CollectionImpl> DatabaseImpl::find(const std::string& name) const {
   SharedLock lock(mutex_);
   const auto found = collections_.find(name);
   return found == collections_.end() ? nullptr : found->second;
 }
 
+std::vector<std::string> DatabaseImpl::collection_names() const {
   SharedLock lock(mutex_);
   std::vector<std::string> names;
   for (const auto& [name, collection] : collections_) names.push_back(name);

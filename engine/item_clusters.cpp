@@ -74,9 +74,38 @@ void ItemClusters::assign(std::span<const std::uint32_t> slots) {
       if (cluster != kNone) ++sizes_[cluster];
     }
   }
+  unsaved_count_.fetch_add(slots.size(), std::memory_order_relaxed);
+  if (assigned_count_ != nullptr) assigned_count_->add(static_cast<double>(slots.size()));
   // Marked again meanwhile, a slot stays in marked_ and is assigned once more.
   Lock lock(marks_mutex_);
   for (const std::uint32_t slot : slots) in_work_.remove(slot);
+}
+
+std::vector<std::uint32_t> ItemClusters::assignments() const {
+  // Marks first: a slot whose mark goes meanwhile is taken for one that is not assigned.
+  index::Bitmap marked;
+  {
+    SharedLock lock(marks_mutex_);
+    marked = marked_ | in_work_;
+  }
+  std::vector<std::uint32_t> clusters;
+  {
+    SharedLock lock(assigned_mutex_);
+    clusters = assigned_;
+  }
+  for (const std::uint32_t slot : marked) {
+    if (slot < clusters.size()) clusters[slot] = kNone;
+  }
+  return clusters;
+}
+
+void ItemClusters::restore(std::vector<std::uint32_t> assignments) {
+  Lock lock(assigned_mutex_);
+  assigned_ = std::move(assignments);
+  sizes_.assign(clusters_->count(), 0);
+  for (const std::uint32_t cluster : assigned_) {
+    if (cluster != kNone) ++sizes_[cluster];
+  }
 }
 
 std::vector<std::uint32_t> ItemClusters::clusters_of(std::span<const std::uint32_t> slots) const {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -8,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "base/metrics.h"
 #include "base/mutex.h"
 #include "engine/slot_bits.h"
 #include "index/bitmap.h"
@@ -30,8 +32,13 @@ class ItemClusters {
   using Fetch =
       std::function<std::vector<std::vector<float>>(std::span<const std::uint32_t> slots)>;
 
-  ItemClusters(std::shared_ptr<const index::Clusters> clusters, Fetch fetch)
-      : clusters_(std::move(clusters)), fetch_(std::move(fetch)), sizes_(clusters_->count(), 0) {}
+  /// `assigned_count`, which may be null, counts the points that were assigned.
+  ItemClusters(std::shared_ptr<const index::Clusters> clusters, Fetch fetch,
+               metrics::Counter* assigned_count = nullptr)
+      : clusters_(std::move(clusters)),
+        fetch_(std::move(fetch)),
+        assigned_count_(assigned_count),
+        sizes_(clusters_->count(), 0) {}
 
   /// To be called when the vectors of these slots were written or deleted, before the write is
   /// answered.
@@ -46,6 +53,17 @@ class ItemClusters {
   Status catch_up(const index::BuildControl& control,
                   std::size_t slot_count_max = std::numeric_limits<std::size_t>::max());
 
+  /// By slot: kNone for one that was marked when the call began, or has no vector.
+  [[nodiscard]] std::vector<std::uint32_t> assignments() const;
+  /// Takes over what assignments() gave. Before any other use; what has changed since is then
+  /// marked. Cluster numbers are below the clusters' count, or kNone.
+  void restore(std::vector<std::uint32_t> assignments);
+  /// Points assigned since the last call of keep_saved(), or ever.
+  [[nodiscard]] std::size_t unsaved_count() const {
+    return unsaved_count_.load(std::memory_order_relaxed);
+  }
+  void keep_saved() { unsaved_count_.store(0, std::memory_order_relaxed); }
+
   /// kNone for a slot that is marked, or has no vector.
   [[nodiscard]] std::vector<std::uint32_t> clusters_of(std::span<const std::uint32_t> slots) const;
   /// The points of one cluster; about a nanosecond for four slots of the collection.
@@ -58,6 +76,8 @@ class ItemClusters {
 
   const std::shared_ptr<const index::Clusters> clusters_;
   const Fetch fetch_;
+  metrics::Counter* const assigned_count_;
+  std::atomic<std::size_t> unsaved_count_ = 0;
 
   /// One catch_up() at a time: of two that know different vectors of a slot the later must win.
   std::timed_mutex catching_up_;

@@ -35,6 +35,7 @@ class OpenDatabase {
   [[nodiscard]] const std::string& data_path() const { return settings_.storage.path; }
   Database& operator*() { return *database_; }
   Database* operator->() { return database_.get(); }
+  [[nodiscard]] metrics::Registry& registry() { return registry_; }
 
   std::shared_ptr<Collection> create(const CollectionConfig& config) {
     REQUIRE(database_->create_collection("c", config).ok());

@@ -81,6 +81,7 @@ def close_to(values, number):
 class Crash(DaemonTest):
     # With small thresholds below, indexes are built, merged and published all the time.
     settings = ("index.build_idle_ms=0",)
+    is_trained = False
 
     def test_acknowledged_writes_survive_kill_9(self):
         seed = int(os.environ.get("TESSERA_SEED", time.time_ns() % 1_000_000))
@@ -111,6 +112,24 @@ class Crash(DaemonTest):
         print(f"{total} acknowledged writes over {CYCLES} kills: none lost, none undone")
         self.assertGreater(total, CYCLES)
 
+    def check_clusters(self, ledger, cycle):
+        """The sizes are those that come of asking for every point's cluster; trained once."""
+        alive = [point for point, states in ledger.items() if states[0]]
+        if not self.is_trained and alive:
+            self.is_trained = True
+            job = self.client.call("POST", "/collections/crash/clusters", {"count": 16})["job"]
+            while self.client.call("GET", f"/jobs/{job}")["state"] not in ("done", "failed"):
+                time.sleep(0.01)
+        if not self.is_trained:
+            return
+        info = self.client.call("GET", "/collections/crash/clusters")
+        sizes = [0] * info["count"]
+        for point in alive:
+            profile = self.client.query("crash", {
+                "query": {"interests": {"history": [vector(ledger[point][0][0])]}}, "limit": 0})
+            sizes[profile["interests"][0]["cluster"]] += 1
+        self.assertEqual(info["sizes"], sizes, f"cycle {cycle}")
+
     def check(self, ledger, cycle):
         stored = {}
         offset = None
@@ -134,6 +153,7 @@ class Crash(DaemonTest):
             ledger[point][:] = [state]
         self.assertEqual(stored, {}, "points that nobody wrote")
         self.check_search_and_filter(ledger, cycle)
+        self.check_clusters(ledger, cycle)
 
     def check_search_and_filter(self, ledger, cycle):
         """Search and payload index agree with the points themselves."""
