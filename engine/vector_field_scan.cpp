@@ -9,6 +9,8 @@ namespace tessera::engine {
 namespace {
 
 constexpr std::uint32_t kBlockRows = 256;
+/// Of the first block of rows with codes.
+constexpr std::uint32_t kFirstRows = 32;
 /// Rows tested between two looks at the cancel token.
 constexpr std::uint32_t kTestedRowsMax = kBlockRows * 16;
 /// Where searches of different filters take turns: as much as stays in the second-level cache.
@@ -123,12 +125,17 @@ Status VectorField::scan_codes(const Segment& segment, Parts parts) const {
   }
   const CancelToken* const cancel = parts.front()->search.cancel;
   std::array<std::uint32_t, kBlockRows> rows;
+  // Until as many rows as are wanted are found every row may be near, and is read: the first blocks
+  // are small.
+  std::uint32_t step = kFirstRows;
   // Rows that are appended meanwhile are scanned too, as in scan_rows().
   for (std::uint32_t row = 0; row < segment.row_count();) {
     const RowBlock block = segment.block_at(row);
-    for (std::uint32_t begin = 0; begin < block.row_count; begin += kBlockRows) {
+    std::uint32_t block_rows = 0;
+    for (std::uint32_t begin = 0; begin < block.row_count; begin += block_rows) {
       if (cancel != nullptr) TESSERA_RETURN_IF_ERROR(cancel->check());
-      const std::uint32_t block_rows = std::min(kBlockRows, block.row_count - begin);
+      block_rows = std::min(step, block.row_count - begin);
+      step = std::min(kBlockRows, 2 * step);
       for (Part* part : parts) {
         const float farthest = std::min(part->limit, part->top.bound());
         const std::size_t near_count = block.codes->near_rows(
