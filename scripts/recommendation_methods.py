@@ -89,7 +89,7 @@ def _variants() -> list[Method]:
         # Smoothing finds more and is less diverse, which this gives back.
         *((f"default, smoothed, mmr {_short(share)}",
            {"smoothing": DEFAULT_SMOOTHING, "diversity": {"mmr": {"lambda": share}}})
-          for share in (0.7, 0.8, 0.9)),
+          for share in (0.6, 0.7, 0.8)),
     )]
 
 
