@@ -54,8 +54,6 @@ Status out_of_range() {
           "strategy: the feedback moves the vector out of the range of float"};
 }
 
-constexpr double kCancelledSize = 1e-6;
-
 using Items = std::vector<const ReturnedItem*>;  // Of one interest, in the order of return.
 
 /// Mean of items weighted by the size of their scores; nothing when there is none.
@@ -164,9 +162,8 @@ Result<std::vector<float>> moved_vector(const SessionStrategy& strategy,
   if (is_angular(metric)) {
     const double size = norm(*next);
     if (!std::isfinite(size)) return out_of_range();
-    // What cancelled out has no direction but that of its rounding: the query stays. Rocchio adds
-    // unit vectors.
-    if (size <= (towards != nullptr ? kCancelledSize : 0)) return start;
+    // What cancelled out has no direction: the query stays. Pairs are not of unit vectors.
+    if (towards != nullptr ? !has_direction(*next) : size == 0) return start;
     const bool keeps_length = metric == Metric::kDot && towards != nullptr;
     if (metric == Metric::kCosine || keeps_length) {
       const double length = keeps_length ? norm(widen(start)) : 1;

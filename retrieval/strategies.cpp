@@ -219,10 +219,11 @@ Result<std::vector<float>> next_vector(const Strategy& strategy, const Context& 
     next = attention(std::get<Attention>(strategy), context, metric);
   }
   if (is_angular(metric)) {
-    // What cancelled out has no direction: the query stays.
-    const bool keeps_scale =
-        metric == Metric::kDot && std::holds_alternative<RelevanceFeedback>(strategy);
-    if (keeps_scale ? norm(next) == 0 : !make_unit(next)) return context.first;
+    // What cancelled out has no direction: the query stays. Pairs are not of unit vectors.
+    const bool has_pairs = std::holds_alternative<RelevanceFeedback>(strategy);
+    if (has_pairs ? norm(next) == 0 : !has_direction(next)) return context.first;
+    const bool keeps_scale = metric == Metric::kDot && has_pairs;
+    if (!keeps_scale) make_unit(next);
     if (metric == Metric::kDot && !keeps_scale) {
       const double length = norm(widen(context.first));
       for (double& value : next) value *= length;

@@ -30,6 +30,11 @@ bool make_unit(Wide& vector) {
   return true;
 }
 
+bool has_direction(const Wide& sum) {
+  constexpr double kRounding = 1e-6;
+  return norm(sum) > kRounding;
+}
+
 Wide widen(std::span<const float> vector) {
   return {vector.begin(), vector.end()};
 }

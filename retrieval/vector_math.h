@@ -20,6 +20,9 @@ void add_scaled(Wide& sum, const Wide& vector, double scale);
 [[nodiscard]] double norm(const Wide& vector);
 /// Scales to unit length; false and unchanged for a zero vector.
 bool make_unit(Wide& vector);
+/// Whether a sum of unit vectors, with weights about 1, has a direction: what is left where they
+/// cancel each other out is rounding.
+[[nodiscard]] bool has_direction(const Wide& sum);
 [[nodiscard]] Wide widen(std::span<const float> vector);
 /// The unit vector of the same direction; of a zero vector, zeros.
 [[nodiscard]] Wide unit(std::span<const float> vector);

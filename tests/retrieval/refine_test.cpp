@@ -145,6 +145,13 @@ TEST_CASE("strategies: nothing to learn from leaves the query as it is, to the b
   // What cancels out has no direction.
   CHECK(second_vector(Explore{1}, Metric::kCosine, {1, 0}, {{1, 0}}) == Vector{1, 0});
   CHECK(second_vector(Explore{1}, Metric::kDot, {0, 0}, {{0, 0}}) == Vector{0, 0});
+  // Nor has what rounding leaves of it.
+  const Vector odd = {0.3F, 0.7F, -0.2F, 0.61F, 0.1F};
+  Vector scaled = odd;
+  for (float& value : scaled) value *= 1.7F;
+  for (const Metric metric : {Metric::kCosine, Metric::kDot}) {
+    CHECK(second_vector(Explore{1}, metric, odd, {scaled, odd, scaled}) == odd);
+  }
 }
 
 TEST_CASE("refine: one round equals a plain query") {
