@@ -51,7 +51,10 @@ Result<std::vector<float>> QueryRun::look_up(const VectorLookup& from, const Poi
 Result<std::vector<float>> QueryRun::resolve(const VectorInput& input, const char* what) {
   std::vector<float> vector;
   if (const auto* id = std::get_if<PointId>(&input)) {
-    if (request_.lookup_from) return look_up(*request_.lookup_from, *id, what);
+    if (request_.lookup_from) {
+      auto found = look_up(*request_.lookup_from, *id, what);
+      return found.has_error() ? found.error().with_context("lookup_from") : std::move(found);
+    }
     TESSERA_ASSIGN_OR_RETURN(const std::uint32_t slot, slot_of(*id));
     std::vector<float> stored = std::move(field_->vectors->vectors_of({&slot, 1}).front());
     if (stored.empty()) {

@@ -91,15 +91,15 @@ TEST_CASE("lookup: what is not there is named") {
   using Catch::Contains;
   QueryRequest request = fixture.request(7, "taste");
   request.lookup_from->collection = "nowhere";
-  CHECK(fixture.error_of(request, Code::kNotFound) == "Collection nowhere not found");
+  CHECK(fixture.error_of(request, Code::kNotFound) == "lookup_from: Collection nowhere not found");
   CHECK(fixture.error_of(fixture.request(9, "taste"), Code::kNotFound) ==
-        "No point with id 9 found");
+        "lookup_from: No point with id 9 found");
   CHECK_THAT(fixture.error_of(fixture.request(8, "taste"), Code::kNotFound),
              Contains("has no vector `taste`"));
   CHECK_THAT(fixture.error_of(fixture.request(7, std::nullopt), Code::kInvalidArgument),
              Contains("Not existing vector name error"));
   CHECK(fixture.error_of(fixture.request(7, "face"), Code::kInvalidArgument) ==
-        "Vector dimension error: expected dim: 8, got 3");
+        "lookup_from: Vector dimension error: expected dim: 8, got 3");
 }
 
 }  // namespace tessera::engine
