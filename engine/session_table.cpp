@@ -39,6 +39,7 @@ Result<std::optional<SessionState>> SessionTable::wait_for(const SessionId& id, 
                                                            const CancelToken& cancel,
                                                            bool is_bounded) {
   const auto give_up = std::chrono::steady_clock::now() + kWaitMax;
+  bool has_waited = false;
   Lock lock(mutex_);
   while (true) {
     const auto found = entries_.find(id);
@@ -52,10 +53,12 @@ Result<std::optional<SessionState>> SessionTable::wait_for(const SessionId& id, 
     }
     TESSERA_RETURN_IF_ERROR(cancel.check());
     const bool is_late = std::chrono::steady_clock::now() > give_up;
-    if (is_bounded && (entry.waiting >= kWaitingMax || is_late)) {
+    const bool is_one_too_many = !has_waited && entry.waiting >= kWaitingMax;
+    if (is_bounded && (is_one_too_many || is_late)) {
       return Status(Code::kResourceExhausted,
                     "the session is in use by another call: its calls follow each other");
     }
+    has_waited = true;
     ++entry.waiting;
     (void)released_.wait_for(lock, kPollInterval);
     // It may be gone by now.
