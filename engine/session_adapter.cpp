@@ -100,15 +100,6 @@ std::vector<std::vector<std::uint32_t>> split_history(
   return retrieval::shared_history(history, mixture, metric);
 }
 
-void add_excluded(SessionDefinition& definition, const std::vector<HistoryInput>& history) {
-  for (const HistoryInput& item : history) {
-    if (const auto* id = std::get_if<PointId>(&item.item)) definition.excluded.push_back(*id);
-  }
-  auto& excluded = definition.excluded;
-  std::sort(excluded.begin(), excluded.end());
-  excluded.erase(std::unique(excluded.begin(), excluded.end()), excluded.end());
-}
-
 }  // namespace
 
 Status SessionRun::prepare_adapter() {
@@ -205,7 +196,7 @@ Result<SessionDefinition> SessionRun::define_adapted(const StartSession& request
   if (adapter.user) definition.person_id = adapter.user->to_string();
   if (!adapter.exclude_history) return definition;
   if (adapter.user) definition.user = definition.person_id;
-  add_excluded(definition, adapter.history);
+  exclude_history(adapter.history, definition);
   return definition;
 }
 

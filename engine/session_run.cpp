@@ -115,13 +115,18 @@ Result<SessionDefinition> SessionRun::define_interests(const InterestsQuery& que
   if (query.user) definition.person_id = query.user->to_string();
   if (!query.exclude_history) return definition;
   if (query.user) definition.user = definition.person_id;
-  for (const HistoryInput& item : query.history) {
-    if (const auto* id = std::get_if<PointId>(&item.item)) definition.excluded.push_back(*id);
-  }
-  std::sort(definition.excluded.begin(), definition.excluded.end());
-  definition.excluded.erase(std::unique(definition.excluded.begin(), definition.excluded.end()),
-                            definition.excluded.end());
+  exclude_history(query.history, definition);
   return definition;
+}
+
+void SessionRun::exclude_history(const std::vector<HistoryInput>& history,
+                                 SessionDefinition& definition) {
+  std::vector<PointId>& excluded = definition.excluded;
+  for (const HistoryInput& item : history) {
+    if (const auto* id = std::get_if<PointId>(&item.item)) excluded.push_back(*id);
+  }
+  std::sort(excluded.begin(), excluded.end());
+  excluded.erase(std::unique(excluded.begin(), excluded.end()), excluded.end());
 }
 
 Result<SessionDefinition> SessionRun::define(const StartSession& request) {

@@ -46,6 +46,9 @@ class SessionRun {
 
  private:
   Result<storage::SessionDefinition> define_interests(const InterestsQuery& query);
+  /// The points of the history are not returned.
+  static void exclude_history(const std::vector<HistoryInput>& history,
+                              storage::SessionDefinition& definition);
   // By an adapter; see session_adapter.cpp.
   Status prepare_adapter();
   Result<storage::SessionDefinition> define_adapted(const StartSession& request);

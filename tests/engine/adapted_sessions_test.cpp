@@ -12,6 +12,7 @@
 #include "open_database.h"
 #include "storage/verify.h"
 #include "tests/adapter/made_adapter.h"
+#include "tests/engine/session_caller.h"
 
 namespace tessera::engine {
 namespace {
@@ -19,8 +20,8 @@ namespace {
 constexpr std::uint32_t kDim = 8;
 constexpr std::size_t kRows = 400;
 
-/// A collection with an adapter "a", and sessions whose options the test keeps.
-class Fixture {
+/// A collection with an adapter "a", and sessions.
+class Fixture final : public SessionCaller {
  public:
   Fixture() {
     CollectionConfig config;
@@ -68,18 +69,7 @@ class Fixture {
     start.options.adapter.emplace().name = "a";
     return start;
   }
-  Result<SessionRoundAnswer> start(StartSession request) {
-    request.options_text = std::to_string(options_.size());
-    options_.push_back(request.options);
-    return sessions().start(std::move(request), false, CancelToken());
-  }
-  Result<SessionRoundAnswer> next(const SessionId& id, const NextRound& request = {}) {
-    return sessions().next(id, request, reader(), false, CancelToken());
-  }
-  Result<SessionInfo> get(const SessionId& id) {
-    return sessions().get(id, true, reader(), CancelToken());
-  }
-  Sessions& sessions() { return collection_->sessions(); }
+  Sessions& sessions() override { return collection_->sessions(); }
   Collection& collection() { return *collection_; }
   const OpenDatabase& database() const { return database_; }
   void close() {
@@ -88,14 +78,8 @@ class Fixture {
   }
 
  private:
-  SessionOptionsReader reader() {
-    return [this](std::string_view text) -> Result<SessionOptions> {
-      return options_.at(std::stoul(std::string(text)));
-    };
-  }
   OpenDatabase database_;
   std::shared_ptr<Collection> collection_;
-  std::vector<SessionOptions> options_;
 };
 
 template <class T>
@@ -125,7 +109,7 @@ TEST_CASE("adapted sessions: they go on by the weights they began with, or say w
   fixture.put_adapter(2);
   CHECK(fixture.next(id).error().code() == Code::kBadRequest);
   CHECK(fixture.next(id).error().message().starts_with(gone));
-  CHECK(fixture.get(id).error().message().starts_with(gone));
+  CHECK(fixture.get(id, true).error().message().starts_with(gone));
   REQUIRE(fixture.collection().adapters().remove("a").has_value());
   CHECK(fixture.next(id).error().message() == "strategy.adapter: No adapter `a` found");
   // Another upload of that name is version 1 again.
@@ -213,7 +197,7 @@ TEST_CASE("adapted sessions: every interest is a person of its own", "[unit]") {
     }
     CHECK(weights == Approx(1));
   }
-  const auto info = ok(fixture.get(first.session));
+  const auto info = ok(fixture.get(first.session, true));
   REQUIRE(info.rounds.size() == 5);
   for (const SessionRoundInfo& shown : info.rounds) {
     REQUIRE(shown.moves.size() == 3);
@@ -222,7 +206,7 @@ TEST_CASE("adapted sessions: every interest is a person of its own", "[unit]") {
   // What the vectors of all rounds are together, each is as the last of its own.
   for (std::uint32_t left = 4; left >= 1; --left) {
     REQUIRE(fixture.sessions().undo(first.session, left + 1, false, CancelToken()).has_value());
-    const auto shorter = ok(fixture.get(first.session));
+    const auto shorter = ok(fixture.get(first.session, true));
     REQUIRE(shorter.rounds.size() == left);
     for (std::size_t i = 0; i < 3; ++i) {
       CHECK(shorter.rounds.back().moves[i].vector == info.rounds[left - 1].moves[i].vector);

@@ -13,6 +13,7 @@
 #include "engine/database.h"
 #include "engine/session_table.h"
 #include "storage/verify.h"
+#include "tests/engine/session_caller.h"
 #include "tests/support/temporary_directory.h"
 
 namespace tessera::engine {
@@ -22,8 +23,8 @@ constexpr std::uint32_t kDim = 4;
 using Ids = std::vector<std::uint64_t>;
 using Vector = std::vector<float>;
 
-/// A database of a few points, and sessions whose options are kept by the test.
-class Run {
+/// A database of a few points, and sessions.
+class Run final : public SessionCaller {
  public:
   explicit Run(const std::function<void(config::Settings&)>& change = {}) {
     settings_.storage.path = directory_.path() + "/data";
@@ -74,23 +75,7 @@ class Run {
     start.options.params.exact = true;
     return start;
   }
-  Result<SessionRoundAnswer> start(StartSession request) {
-    request.options_text = std::to_string(options_.size());
-    options_.push_back(request.options);
-    return sessions().start(std::move(request), false, CancelToken());
-  }
-  Result<SessionRoundAnswer> next(const SessionId& id, const NextRound& request = {}) {
-    return sessions().next(id, request, reader(), false, CancelToken());
-  }
-  Result<SessionInfo> get(const SessionId& id, bool with_vectors = false) {
-    return sessions().get(id, with_vectors, reader(), CancelToken());
-  }
-  SessionOptionsReader reader() {
-    return [this](std::string_view text) -> Result<SessionOptions> {
-      return options_.at(std::stoul(std::string(text)));
-    };
-  }
-  Sessions& sessions() { return collection_->sessions(); }
+  Sessions& sessions() override { return collection_->sessions(); }
   Database& database() { return *database_; }
   const std::string& path() const { return settings_.storage.path; }
   metrics::Registry& registry() { return registry_; }
@@ -120,7 +105,6 @@ class Run {
   std::unique_ptr<Database> database_;
   std::shared_ptr<Collection> collection_;
   std::map<std::uint64_t, Vector> points_;
-  std::vector<SessionOptions> options_;
 };
 
 Ids ids_of(const SessionRoundAnswer& answer) {
