@@ -56,8 +56,7 @@ index::Bitmap VectorField::slots_with_vector() const {
 }
 
 std::size_t VectorField::slot_count() const {
-  SharedLock lock(mutex_);
-  return locations_.size();
+  return slot_count_.load(std::memory_order_acquire);
 }
 
 std::size_t VectorField::row_count() const {
@@ -87,7 +86,10 @@ VectorField::Location VectorField::location_of(std::uint32_t slot) const {
 }
 
 void VectorField::set_location(std::uint32_t slot, Location location) {
-  if (slot >= locations_.size()) locations_.resize(std::max<std::size_t>(slot + 1, 64));
+  if (slot >= locations_.size()) {
+    locations_.resize(std::max<std::size_t>(slot + 1, 64));
+    slot_count_.store(locations_.size(), std::memory_order_release);
+  }
   locations_[slot] = location;
 }
 
@@ -328,6 +330,7 @@ Status VectorField::load(std::size_t* damaged_file_count) {
   Lock lock(mutex_);
   FieldView view;
   locations_.assign(versions.size(), {});
+  slot_count_.store(locations_.size(), std::memory_order_release);
   for (auto& segment : segments) {
     const RowBlock rows = segment->row_count() > 0 ? segment->block_at(0) : RowBlock{};
     for (std::uint32_t row = 0; row < rows.row_count; ++row) {

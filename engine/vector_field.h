@@ -265,6 +265,8 @@ class VectorField {
   mutable Mutex mutex_;
   std::shared_ptr<const FieldView> view_ TESSERA_GUARDED_BY(mutex_);
   std::vector<Location> locations_ TESSERA_GUARDED_BY(mutex_);  ///< By slot.
+  /// Of locations_, for searches: they would wait for a writer, and for whoever keeps it waiting.
+  std::atomic<std::size_t> slot_count_ = 0;
   index::Bitmap present_ TESSERA_GUARDED_BY(mutex_);
   std::atomic<std::size_t> row_count_ = 0;  ///< Of present_.
   std::uint64_t next_segment_ TESSERA_GUARDED_BY(mutex_) = 1;

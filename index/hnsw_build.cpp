@@ -125,7 +125,11 @@ class GraphInserter {
   /// Inserts order_[begin .. end).
   Status insert(NodeInserter& inserter, std::size_t begin, std::size_t end) {
     if (control_.cancel != nullptr) TESSERA_RETURN_IF_ERROR(control_.cancel->check());
-    for (std::size_t i = begin; i < end; ++i) inserter.insert(order_[i]);
+    for (std::size_t i = begin; i < end; ++i) {
+      inserter.insert(order_[i]);
+      // A request that this thread keeps waiting would otherwise wait for the end of a tick.
+      std::this_thread::yield();
+    }
     report_progress(end - begin);
     return {};
   }
