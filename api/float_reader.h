@@ -11,8 +11,9 @@ namespace tessera::api {
 
 /// Reads JSON numbers as float32, with the same result as reading them as double and narrowing
 /// that: what decimal digits can say in 53 bits is converted exactly by one operation (Clinger,
-/// "How to read floating point numbers accurately", 1990), the rest by std::from_chars. Thread
-/// rule: confined to one thread.
+/// "How to read floating point numbers accurately", 1990); what they say in 64 bits nearly, which
+/// suffices unless it is as far from two float32; the rest by std::from_chars. Thread rule:
+/// confined to one thread.
 class FloatReader {
  public:
   FloatReader(const char* begin, const char* end) : at_(begin), end_(end) {}
@@ -51,14 +52,16 @@ class FloatReader {
     if (at_ != end_ && (*at_ == 'e' || *at_ == 'E') && !read_exponent(exponent)) return false;
     const std::int64_t power = exponent - fraction_count;
     double wide = 0;
-    const bool is_exact = whole_count + fraction_count <= kExactDigits &&
-                          mantissa_ <= kExactMantissa && power >= -kExactPower &&
-                          power <= kExactPower;
-    if (is_exact) {
+    bool is_sure = false;
+    if (power >= -kExactPower && power <= kExactPower &&
+        (whole_count + fraction_count <= kFittingDigits ||
+         whole_count + fraction_count - leading_zeros(whole, at_) <= kFittingDigits)) {
       wide = static_cast<double>(mantissa_);
       wide = power < 0 ? wide / kPowers[-power] : wide * kPowers[power];
+      is_sure = mantissa_ <= kExactMantissa || !is_near_middle(wide);
       wide *= is_negative ? -1.0 : 1.0;
-    } else {
+    }
+    if (!is_sure) {
       const auto [stop, error] = std::from_chars(begin, at_, wide);
       if (error != std::errc() || stop != at_) return false;
     }
@@ -67,7 +70,8 @@ class FloatReader {
   }
 
  private:
-  static constexpr std::int64_t kExactDigits = 18;  // Fit 64 bits, whatever they are.
+  static constexpr std::int64_t kExactDigits = 18;    // Fit a signed integer of 64 bits.
+  static constexpr std::int64_t kFittingDigits = 19;  // Fit 64 bits, whatever they are.
   static constexpr std::uint64_t kExactMantissa = std::uint64_t{1} << 53;
   static constexpr std::int64_t kExactPower = 22;
   static constexpr double kPowers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
@@ -78,10 +82,30 @@ class FloatReader {
   static constexpr std::uint64_t kScales[] = {1,       10,        100,        1'000,      10'000,
                                               100'000, 1'000'000, 10'000'000, 100'000'000};
 
+  /// Zeros that begin a number: of its digits those that say nothing.
+  static std::int64_t leading_zeros(const char* digits, const char* end) {
+    std::int64_t count = 0;
+    for (; digits != end && (*digits == '0' || *digits == '.'); ++digits) {
+      count += *digits == '0' ? 1 : 0;
+    }
+    return count;
+  }
+
+  /// Whether a double that two roundings made could be on the other side of the middle between two
+  /// float32. All in reach are normal numbers: the smallest has the 22nd negative power.
+  static bool is_near_middle(double wide) {
+    constexpr int kBitsLess = 52 - 23;
+    constexpr std::uint64_t kMiddle = std::uint64_t{1} << (kBitsLess - 1);
+    constexpr std::uint64_t kDoubt = 4;
+    const std::uint64_t rest =
+        std::bit_cast<std::uint64_t>(wide) & ((std::uint64_t{1} << kBitsLess) - 1);
+    return rest - (kMiddle - kDoubt) <= 2 * kDoubt;
+  }
+
   static bool is_digit(char letter) { return letter >= '0' && letter <= '9'; }
 
-  /// Digits into mantissa_, which is right for up to 18 of them. Up to 16 at a time and without a
-  /// branch on their count, which no processor foresees.
+  /// Digits into mantissa_, which is right for up to 19 of them behind any zeros. Up to 16 at a
+  /// time and without a branch on their count, which no processor foresees.
   void read_digits() {
     if constexpr (std::endian::native == std::endian::little) {
       while (end_ - at_ >= 16) {
