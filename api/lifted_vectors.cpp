@@ -24,6 +24,11 @@ class Lifter {
     return walk_object([&](std::string_view key) { return key == name ? lift_list() : skip(); });
   }
 
+  /// `{"query": QUERY, ...}`
+  bool lift_query() {
+    return walk_object([&](std::string_view key) { return key == "query" ? lift_one() : skip(); });
+  }
+
   /// `{"points": [{"vector": ...}, ...]}`
   bool lift_points() {
     return walk_object([&](std::string_view key) {
@@ -119,6 +124,29 @@ class Lifter {
     return false;
   }
 
+  /// A list; `{"nearest": QUERY}`, `{"interests": ...}` or `{"refine": {"query": QUERY}}`.
+  bool lift_one() {
+    if (is_next('[')) return lift_list();
+    if (!is_next('{')) return skip();
+    return walk_object([&](std::string_view kind) {
+      if (kind == "nearest") return lift_one();
+      if (kind == "interests") return lift_interests();
+      return kind == "refine" && is_next('{') ? lift_query() : skip();
+    });
+  }
+
+  /// `{"components": [{"vector": ...}, ...], "vector": ...}`
+  bool lift_interests() {
+    return walk_object([&](std::string_view member) {
+      if (member == "vector") return lift_list();
+      if (member != "components") return skip();
+      return walk_array([&] {
+        return walk_object(
+            [&](std::string_view part) { return part == "vector" ? lift_list() : skip(); });
+      });
+    });
+  }
+
   bool lift_list() {
     if (!take_next('[')) return false;
     if (lifted_.vectors.size() >= kVectorCountMax) return false;
@@ -149,13 +177,43 @@ class Lifter {
   LiftedVectors lifted_;
 };
 
-/// Moves the vector of that number here, if this is its mark.
-bool put_one(LiftedVectors& lifted, std::size_t number, std::vector<float>& mark) {
-  if (number >= lifted.vectors.size()) return false;
-  if (mark.size() != 1 || mark.front() != static_cast<float>(number)) return false;
-  mark = std::move(lifted.vectors[number]);
-  return true;
-}
+/// Moves the vectors back to their marks.
+class PutBack {
+ public:
+  explicit PutBack(LiftedVectors& lifted) : vectors_(lifted.vectors) {}
+
+  void operator()(std::vector<float>& mark) {
+    const float number = mark.size() == 1 ? mark.front() : -1;
+    // What was moved is empty; what was lifted is not.
+    if (!(number >= 0 && number < static_cast<float>(vectors_.size())) ||
+        vectors_[static_cast<std::size_t>(number)].empty()) {
+      has_failed_ = true;
+      return;
+    }
+    mark = std::move(vectors_[static_cast<std::size_t>(number)]);
+    ++count_;
+  }
+  void operator()(engine::VectorInput& input) {
+    if (auto* const mark = std::get_if<std::vector<float>>(&input)) (*this)(*mark);
+  }
+  void operator()(engine::InterestsQuery& query) {
+    for (engine::ComponentInput& component : query.components) (*this)(component.vector);
+    if (!query.vector.empty()) (*this)(query.vector);
+  }
+  void operator()(engine::RefineQuery& refine) {
+    std::visit([this](auto& query) { (*this)(query); }, refine.query);
+  }
+  /// Kinds of queries whose vectors are not lifted.
+  template <class Other>
+  void operator()(Other&) {}
+
+  [[nodiscard]] bool is_complete() const { return !has_failed_ && count_ == vectors_.size(); }
+
+ private:
+  std::vector<std::vector<float>>& vectors_;
+  std::size_t count_ = 0;
+  bool has_failed_ = false;
+};
 
 }  // namespace
 
@@ -164,7 +222,7 @@ std::optional<LiftedVectors> lift_vectors(std::string_view body, VectorPlaces pl
   bool is_lifted = false;
   switch (places) {
     case VectorPlaces::kQuery:
-      is_lifted = lifter.lift_member("query");
+      is_lifted = lifter.lift_query();
       break;
     case VectorPlaces::kSearch:
       is_lifted = lifter.lift_member("vector");
@@ -180,19 +238,17 @@ std::optional<LiftedVectors> lift_vectors(std::string_view body, VectorPlaces pl
 }
 
 bool put_back(LiftedVectors& lifted, engine::QueryRequest& request) {
-  auto* const input = std::get_if<engine::VectorInput>(&request.query);
-  auto* const mark = input == nullptr ? nullptr : std::get_if<std::vector<float>>(input);
-  return mark != nullptr && lifted.vectors.size() == 1 && put_one(lifted, 0, *mark);
+  PutBack put(lifted);
+  std::visit([&put](auto& query) { put(query); }, request.query);
+  return put.is_complete();
 }
 
 bool put_back(LiftedVectors& lifted, engine::UpsertPoints& request) {
-  std::size_t number = 0;
+  PutBack put(lifted);
   for (engine::PointInput& point : request.points) {
-    for (auto& [name, vector] : point.vectors) {
-      if (!put_one(lifted, number++, vector)) return false;
-    }
+    for (auto& [name, vector] : point.vectors) put(vector);
   }
-  return number == lifted.vectors.size();
+  return put.is_complete();
 }
 
 }  // namespace tessera::api

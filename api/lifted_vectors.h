@@ -12,7 +12,7 @@ namespace tessera::api {
 
 /// Where the vectors of a body are.
 enum class VectorPlaces : unsigned char {
-  kQuery,   ///< The list under `query`.
+  kQuery,   ///< Under `query`: the list, what is `nearest`, the `interests`, and what is refined.
   kSearch,  ///< The list under `vector`.
   kPoints,  ///< The lists under `points[].vector` and `points[].vector.name`.
 };

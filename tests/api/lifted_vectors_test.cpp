@@ -2,6 +2,9 @@
 
 #include <bit>
 #include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <limits>
 #include <random>
 
 #include "api/decode.h"
@@ -66,6 +69,30 @@ TEST_CASE("float reader: numbers become what a parser of JSON makes of them", "[
   }
 }
 
+TEST_CASE("float reader: numbers beside the middle of two float32 go where a double goes",
+          "[unit]") {
+  const auto seed = Catch::rngSeed();
+  CAPTURE(seed);
+  std::mt19937_64 random(seed);
+  std::uniform_real_distribution<double> exponent(-20, 19);
+  for (int i = 0; i < 4'000; ++i) {
+    const auto below = static_cast<float>(std::pow(10, exponent(random)));
+    const float above = std::nextafter(below, std::numeric_limits<float>::max());
+    const double middle = (double{below} + double{above}) / 2;
+    const double up = std::nextafter(middle, above), down = std::nextafter(middle, below);
+    for (const double number : {middle, up, down, std::nextafter(up, above)}) {
+      char text[80];
+      for (const int digits : {17, 18, 19, 20, 25}) {
+        std::snprintf(text, sizeof text, "%.*g", digits, number);
+        check_number(text, std::strpbrk(text, ".e") != nullptr);
+        // More zeros than a number needs.
+        std::snprintf(text, sizeof text, "%.*f", digits + 4, number);
+        check_number(text, true);
+      }
+    }
+  }
+}
+
 TEST_CASE("float reader: what is no number of JSON is not read as one", "[unit]") {
   for (const char* text : {"",      "-",     "+1",   ".5",    "1.",
                            "1.e5",  "1e",    "1e+",  "-e5",   "00",
@@ -85,10 +112,46 @@ TEST_CASE("float reader: what is no number of JSON is not read as one", "[unit]"
   }
 }
 
+bool is_equal(const engine::VectorInput& a, const engine::VectorInput& b) {
+  return a == b;
+}
+
+bool is_equal(const engine::InterestsQuery& a, const engine::InterestsQuery& b) {
+  return a.vector == b.vector && a.blend == b.blend && a.history.size() == b.history.size() &&
+         std::equal(a.components.begin(), a.components.end(), b.components.begin(),
+                    b.components.end(), [](const auto& x, const auto& y) {
+                      return x.vector == y.vector && x.weight == y.weight &&
+                             x.filter.has_value() == y.filter.has_value();
+                    });
+}
+
+template <class... Kinds>
+bool is_equal(const std::variant<Kinds...>& a, const std::variant<Kinds...>& b);
+
+bool is_equal(const engine::RefineQuery& a, const engine::RefineQuery& b) {
+  return is_equal<engine::VectorInput, engine::InterestsQuery, std::monostate>(a.query, b.query) &&
+         a.rounds == b.rounds && a.strategy.index() == b.strategy.index();
+}
+
+/// Of kinds without vectors that are lifted nothing is compared.
+template <class Kind>
+bool is_equal(const Kind& /*a*/, const Kind& /*b*/) {
+  return true;
+}
+
+template <class... Kinds>
+bool is_equal(const std::variant<Kinds...>& a, const std::variant<Kinds...>& b) {
+  return a.index() == b.index() &&
+         std::visit(
+             [&b](const auto& kind) {
+               return is_equal(kind, std::get<std::decay_t<decltype(kind)>>(b));
+             },
+             a);
+}
+
 bool is_equal(const engine::QueryRequest& a, const engine::QueryRequest& b) {
-  return a.query.index() == b.query.index() && a.using_vector == b.using_vector &&
-         std::get<engine::VectorInput>(a.query) == std::get<engine::VectorInput>(b.query) &&
-         a.limit == b.limit && a.offset == b.offset && a.score_threshold == b.score_threshold &&
+  return is_equal<>(a.query, b.query) && a.using_vector == b.using_vector && a.limit == b.limit &&
+         a.offset == b.offset && a.score_threshold == b.score_threshold &&
          a.params.hnsw_ef == b.params.hnsw_ef && a.params.exact == b.params.exact &&
          a.filter.has_value() == b.filter.has_value() && a.explain == b.explain &&
          a.with_payload.kind == b.with_payload.kind && a.with_vector.all == b.with_vector.all;
@@ -132,6 +195,13 @@ const std::vector<std::string> kQueries = {
     R"({"filter":{"must":[{"key":"a","match":{"value":"x\"],[{"}}]},)"
     R"("query":[1],"with_payload":["a"]})",
     R"({"query":[1,2,3],"using":"image","offset":2,"score_threshold":0.5,"with_vector":true})",
+    R"({"query":{"nearest":[1,-2.5]},"limit":3})",
+    R"({"query":{"interests":{"components":[{"vector":[1,2],"weight":0.5},)"
+    R"({"weight":2,"filter":{"must":[{"has_id":[1]}]},"vector":[3,4]}],"min_quota":2}},"limit":9})",
+    R"({"limit":4,"query":{"interests":{"vector":[1,2],"blend":0.25,"history":[1,2]}}})",
+    R"({"query":{"interests":{"vector":[9,8],"components":[{"vector":[1,2]}]}}})",
+    R"({"query":{"refine":{"rounds":2,"query":[5,6,7],"strategy":{"explore":{"beta":0.5}}}}})",
+    R"({"query":{"refine":{"query":{"interests":{"components":[{"vector":[1]}]}}}}})",
 };
 const std::vector<std::string> kUpserts = {
     R"({"points":[{"id":1,"vector":[1,2.5]},)"
@@ -159,10 +229,28 @@ TEST_CASE("lifted vectors: usual bodies are read without parsing their vectors",
 
 TEST_CASE("lifted vectors: unusual bodies are parsed as a whole", "[unit]") {
   for (const char* body :
-       {R"({"query":[]})", R"({"query":[[1]]})", R"({"query":[1,null]})", R"({"query":[1,]})",
-        R"({"query":[1e99]})", R"({"query":7})", R"({"query":{"nearest":[1]}})",
-        R"({"query":[1],"query":[2]})", R"({"query":[1]}x)", R"({"query":[1])", R"([1])", "",
-        R"({"query":[1],"limit":0})", R"({"query":[1 2]})", R"({"query":[01]})"}) {
+       {R"({"query":[]})",
+        R"({"query":[[1]]})",
+        R"({"query":[1,null]})",
+        R"({"query":[1,]})",
+        R"({"query":[1e99]})",
+        R"({"query":7})",
+        R"({"query":{"nearest":7}})",
+        R"({"query":{"nearest":[[1]]}})",
+        R"({"query":{"nearest":[1],"nearest":[2]}})",
+        R"({"query":{"interests":{"components":[{"vector":[1],"vector":[2]}]}}})",
+        R"({"query":{"interests":{"components":[{"vector":[1]}],"components":[{"vector":[2]}]}}})",
+        R"({"query":{"interests":{"components":[{"vector":7}]}}})",
+        R"({"query":{"refine":{"query":[1],"query":[2]}}})",
+        R"({"query":{"refine":[1]}})",
+        R"({"query":[1],"query":[2]})",
+        R"({"query":[1]}x)",
+        R"({"query":[1])",
+        R"([1])",
+        "",
+        R"({"query":[1],"limit":0})",
+        R"({"query":[1 2]})",
+        R"({"query":[01]})"}) {
     CAPTURE(body);
     CHECK_FALSE(decode_lifted(body, decode_query, VectorPlaces::kQuery));
   }

@@ -36,9 +36,34 @@ std::optional<T> decode_rest(LiftedVectors& lifted, Decode<T> decode) {
   return decoded;
 }
 
+/// Those that may be lifted.
+struct VectorsOf {
+  std::vector<std::vector<float>> all;
+  void operator()(const engine::VectorInput& input) {
+    if (const auto* vector = std::get_if<std::vector<float>>(&input)) all.push_back(*vector);
+  }
+  void operator()(const engine::InterestsQuery& query) {
+    for (const engine::ComponentInput& component : query.components) {
+      all.push_back(component.vector);
+    }
+    all.push_back(query.vector);
+  }
+  void operator()(const engine::RefineQuery& refine) {
+    std::visit([this](const auto& query) { (*this)(query); }, refine.query);
+  }
+  template <class Other>
+  void operator()(const Other& /*query*/) {}
+};
+
+std::vector<std::vector<float>> vectors_of(const engine::QueryKind& kind) {
+  VectorsOf vectors;
+  std::visit([&vectors](const auto& query) { vectors(query); }, kind);
+  return vectors.all;
+}
+
 void check_equal(const engine::QueryRequest& a, const engine::QueryRequest& b) {
   TESSERA_ASSERT(a.query.index() == b.query.index());
-  TESSERA_ASSERT(std::get<engine::VectorInput>(a.query) == std::get<engine::VectorInput>(b.query));
+  TESSERA_ASSERT(vectors_of(a.query) == vectors_of(b.query));
   TESSERA_ASSERT(a.limit == b.limit && a.offset == b.offset && a.using_vector == b.using_vector);
   TESSERA_ASSERT(a.filter.has_value() == b.filter.has_value());
 }
