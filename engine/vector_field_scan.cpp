@@ -15,6 +15,8 @@ constexpr std::uint32_t kFirstRows = 32;
 constexpr std::uint32_t kTestedRowsMax = kBlockRows * 16;
 /// Where searches of different filters take turns: as much as stays in the second-level cache.
 constexpr std::size_t kSharedBytes = 256 << 10;
+/// Codes that several searches look at in turn: as much as stays in the first-level cache.
+constexpr std::size_t kSharedCodeBytes = 24 << 10;
 /// With fewer allowed rows than one in so many, testing each row first costs less.
 constexpr std::size_t kSelectiveShare = 4;
 
@@ -128,6 +130,10 @@ Status VectorField::scan_codes(const Segment& segment, Parts parts) const {
   // Until as many rows as are wanted are found every row may be near, and is read: the first blocks
   // are small.
   std::uint32_t step = kFirstRows;
+  const auto step_max = static_cast<std::uint32_t>(
+      parts.size() == 1
+          ? kBlockRows
+          : std::clamp<std::size_t>(kSharedCodeBytes / identity_.dim, 16, kBlockRows));
   // Rows that are appended meanwhile are scanned too, as in scan_rows().
   for (std::uint32_t row = 0; row < segment.row_count();) {
     const RowBlock block = segment.block_at(row);
@@ -135,7 +141,7 @@ Status VectorField::scan_codes(const Segment& segment, Parts parts) const {
     for (std::uint32_t begin = 0; begin < block.row_count; begin += block_rows) {
       if (cancel != nullptr) TESSERA_RETURN_IF_ERROR(cancel->check());
       block_rows = std::min(step, block.row_count - begin);
-      step = std::min(kBlockRows, 2 * step);
+      step = std::min(step_max, 2 * step);
       for (Part* part : parts) {
         const float farthest = std::min(part->limit, part->top.bound());
         const std::size_t near_count = block.codes->near_rows(
