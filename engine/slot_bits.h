@@ -14,9 +14,19 @@ class SlotBits {
  public:
   /// Bits 0..slot_count-1, all set or all clear.
   SlotBits(std::size_t slot_count, bool value)
-      : words_(slot_count / 64 + 1, value ? ~std::uint64_t{0} : 0), size_(slot_count) {}
+      : words_(slot_count / 64 + 1, value ? ~std::uint64_t{0} : 0), size_(slot_count) {
+    words_.back() &= (std::uint64_t{1} << (size_ % 64)) - 1;
+  }
 
   static SlotBits from(const index::Bitmap& slots, std::size_t slot_count) {
+    if (slots.cardinality() > slot_count / 2) {
+      // Most filters of "not these" leave nearly all: the few others are visited instead.
+      index::Bitmap others = slots;
+      others.flip(0, slot_count);
+      SlotBits bits(slot_count, true);
+      bits.clear_all(others);
+      return bits;
+    }
     SlotBits bits(slot_count, false);
     slots.iterate(
         [](std::uint32_t slot, void* self) {
