@@ -1,5 +1,5 @@
-// What rounds by a trained adapter cost beside one plain query of the same limit, in the engine:
-// one collection of 64-dimensional vectors (Dot), one thread that asks in turns.
+// What rounds by a trained adapter cost beside one plain query of the same limit: one collection of
+// 64-dimensional vectors (Dot), asked over one connection, and in the engine by one thread.
 //
 // --help names all arguments, docs/benchmarks.md says what the figures mean. Exit status 0, 1
 // (failed or stopped) or 2 (wrong arguments).
@@ -15,8 +15,12 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "bench/support/arguments.h"
-#include "bench/support/daemon.h"
+#include "bench/support/connection.h"
+#include "bench/support/curve.h"
+#include "bench/support/http_collection.h"
 #include "bench/support/report.h"
 #include "bench/support/watch.h"
 #include "engine/database.h"
@@ -34,6 +38,7 @@ constexpr std::size_t kHistories[] = {9, 50};
 constexpr std::size_t kCentreCount = 300;
 
 struct Arguments {
+  std::filesystem::path daemon;
   std::size_t row_count = 12'101;
   std::size_t query_count = 400;
   std::size_t rounds = 5;
@@ -55,7 +60,11 @@ Arguments parse(int argc, const char* const* argv) {
                   arguments.adapter_path);
   parser.add_switch("--quick", "less time: whether it works, not how fast", arguments.is_quick);
   parser.add_text("--json", "FILE", "write the results there too", arguments.json_path);
+  std::string daemon = (std::filesystem::canonical(argv[0]).parent_path() / "tesserad").string();
+  parser.add_text("--daemon", "FILE", "the tesserad to start (the one beside this program)",
+                  daemon);
   parser.parse(argc, argv);
+  arguments.daemon = daemon;
   if (arguments.is_quick) arguments.query_count = std::min<std::size_t>(arguments.query_count, 50);
   return arguments;
 }
@@ -142,12 +151,6 @@ double time_of(const engine::Collection& collection, const engine::QueryRequest&
   const double taken = cpu_us() - start;
   if (result.points.size() != kLimit) throw Failure("an answer is short");
   return taken;
-}
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 engine::QueryRequest refinement(const Arguments& arguments, std::size_t row_count,
@@ -261,8 +264,78 @@ void measure(const Arguments& arguments, const engine::Collection& collection,
   report.add("cost",
              {name + "_rounds_us", label + std::to_string(arguments.rounds) + " rounds by adapter",
               median(refined_us), "us"});
-  report.add_ratio(name, label + "rounds by adapter / plain query", median(refined_us),
-                   median(plain_us), Report::Better::kLower);
+  report.add_ratio(name, label + "rounds by adapter / plain query, CPU in the engine",
+                   median(refined_us), median(plain_us), Report::Better::kLower);
+}
+
+/// Bodies of refinements, each with a history of its own.
+std::vector<std::string> refine_requests(const Arguments& arguments,
+                                         const HttpCollection& collection, std::size_t history) {
+  std::mt19937_64 random(11);
+  std::vector<std::string> requests;
+  for (std::size_t query = 0; query < arguments.query_count; ++query) {
+    const engine::QueryRequest request =
+        refinement(arguments, collection.workload().rows.row_count, history, random);
+    nlohmann::json ids = nlohmann::json::array();
+    for (const auto& entry : std::get<engine::RefineQuery>(request.query).history) {
+      ids.push_back(std::get<PointId>(entry.item).number());
+    }
+    requests.push_back(collection.request(
+        "/points/query", R"({"query": {"refine": {"history": )" + ids.dump() + R"(, "rounds": )" +
+                             std::to_string(arguments.rounds) +
+                             R"(, "strategy": {"adapter": "bench"}}}, "limit": )" +
+                             std::to_string(kLimit) + "}"));
+  }
+  return requests;
+}
+
+/// Plain queries and refinements as a client sees them, in turns.
+void measure_http(const Arguments& arguments, const std::vector<std::vector<float>>& rows,
+                  const Watch& watch, Report& report) {
+  Workload workload;
+  workload.metric = Metric::kDot;
+  workload.rows.dim = kDim;
+  workload.rows.row_count = rows.size();
+  for (const auto& row : rows) {
+    workload.rows.values.insert(workload.rows.values.end(), row.begin(), row.end());
+  }
+  workload.queries = workload.rows;
+  workload.queries.row_count = std::min(rows.size(), arguments.query_count);
+  const ScratchFolder folder(std::filesystem::temp_directory_path());
+  Daemon daemon(arguments.daemon, folder.path(), watch);
+  daemon.start();
+  const HttpCollection collection(daemon, workload, watch, "bench");
+  say_progress("loading " + std::to_string(rows.size()) + " rows over HTTP");
+  collection.create({}, true);
+  collection.run(collection.upsert_requests(rows.size()), 2, 0);
+  Connection(daemon.port())
+      .send_ok(http_request("PUT", "/collections/bench/adapters/bench", adapter_file(arguments),
+                            "application/octet-stream"));
+  const auto is_green = [&] {
+    return nlohmann::json::parse(collection.call("GET", "", ""))["result"]["status"] == "green";
+  };
+  while (!is_green()) watch.wait(std::chrono::milliseconds(50));
+  say_progress("queries over HTTP");
+  const auto plain_requests = collection.query_requests(R"("limit": )" + std::to_string(kLimit));
+  const double seconds = arguments.is_quick ? 0.2 : 1;
+  const auto p50 = [](const HttpRate& rate) { return rate.rate.p50_ms; };
+  for (const std::size_t history : kHistories) {
+    const auto requests = refine_requests(arguments, collection, history);
+    std::vector<double> plain_ms, refined_ms;
+    for (int turn = 0; turn < (arguments.is_quick ? 2 : 7); ++turn) {
+      plain_ms.push_back(p50(collection.run(plain_requests, 1, seconds)));
+      refined_ms.push_back(p50(collection.run(requests, 1, seconds)));
+    }
+    const std::string name = "http_history_" + std::to_string(history);
+    const std::string label = "history of " + std::to_string(history) + ": ";
+    report.add("http", {name + "_plain_ms", label + "one plain query", median(plain_ms), "ms", 3});
+    report.add("http", {name + "_rounds_ms",
+                        label + std::to_string(arguments.rounds) + " rounds by adapter",
+                        median(refined_ms), "ms", 3});
+    report.add_ratio(name, label + "rounds by adapter / plain query, p50 over HTTP",
+                     ratio_of(refined_ms, plain_ms), Report::Better::kLower);
+  }
+  daemon.stop();
 }
 
 void run(const Arguments& arguments) {
@@ -289,6 +362,8 @@ void run(const Arguments& arguments) {
   report.add_group("cost", "CPU of a query, limit 100, " + std::to_string(rows.size()) + " x " +
                                std::to_string(kDim) + ", Dot, " +
                                (is_indexed ? "indexed" : "scanned") + " (median)");
+  report.add_group("http", "p50 over HTTP, limit 100, 1 connection");
+  measure_http(arguments, rows, watch, report);
   for (const std::size_t history : kHistories) {
     say_progress("history of " + std::to_string(history));
     measure(arguments, *collection, rows, history, watch, report);

@@ -47,11 +47,12 @@ std::optional<std::size_t> header_number(std::string_view head, std::string_view
 
 }  // namespace
 
-std::string http_request(std::string_view method, std::string_view target, std::string_view body) {
+std::string http_request(std::string_view method, std::string_view target, std::string_view body,
+                         std::string_view content_type) {
   std::string text;
   text.reserve(body.size() + 256);
   text.append(method).append(" ").append(target).append(" HTTP/1.1\r\nHost: 127.0.0.1\r\n");
-  if (!body.empty()) text += "Content-Type: application/json\r\n";
+  if (!body.empty()) text.append("Content-Type: ").append(content_type).append("\r\n");
   text += "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n";
   return text.append(body);
 }

@@ -7,7 +7,8 @@
 namespace tessera::bench {
 
 /// A whole request, head and body, ready for one write.
-std::string http_request(std::string_view method, std::string_view target, std::string_view body);
+std::string http_request(std::string_view method, std::string_view target, std::string_view body,
+                         std::string_view content_type = "application/json");
 
 struct Reply {
   int status = 0;

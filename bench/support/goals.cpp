@@ -30,8 +30,8 @@ constexpr Goal kGoals[] = {
     {"http", "clustered", "restart.start_s", kMaximum, 1},
     {"http", "", "ratio.interests_p50", kMaximum, 3},
 
-    {"adapters", "", "ratio.history_9", kMaximum, 4},
-    {"adapters", "", "ratio.history_50", kMaximum, 4},
+    {"adapters", "", "ratio.http_history_9", kMaximum, 4},
+    {"adapters", "", "ratio.http_history_50", kMaximum, 4},
     {"interests", "", "ratio.fresh_5_p50", kMaximum, 2.5},
     {"interests", "", "ratio.fresh_8_p50", kMaximum, 3},
     {"interests", "", "ratio.indexed_5_p50", kMaximum, 2.5},
