@@ -67,8 +67,9 @@ void FieldSearcher::restrict_to(const SlotBits& bits, Allowed& allowed) const {
   allowed.bits = &*allowed.own;
 }
 
-/// Copying a bit a slot is slow in a large collection, and testing it on the way slows a walk, so a
-/// few excluded slots are searched for and then left out.
+/// Copying a bit a slot is slow in a large collection, and testing it on the way slows a walk, so
+/// there a few excluded slots are searched for and then left out. A scan tests few rows, but keeps
+/// and compares all the more of them the more are asked for.
 Status FieldSearcher::find_allowed(const retrieval::Search& search, Allowed& allowed) {
   if (scope_.allowed) restrict_to(*scope_.allowed, allowed);
   if (search.component_filter >= 0) {
@@ -85,7 +86,10 @@ Status FieldSearcher::find_allowed(const retrieval::Search& search, Allowed& all
   }
   const std::size_t excluded_count =
       search.excluded == nullptr ? 0 : search.excluded->cardinality();
-  if (excluded_count <= kOverfetchMax) {
+  const bool has_index =
+      std::any_of(view_->sealed.begin(), view_->sealed.end(),
+                  [](const auto& segment) { return segment->index() != nullptr; });
+  if (excluded_count <= (has_index ? kOverfetchMax : 0)) {
     allowed.extra_count = excluded_count;
   } else {
     if (!allowed.own) {

@@ -130,6 +130,7 @@ Status VectorField::scan_codes(const Segment& segment, Parts parts) const {
   // Until as many rows as are wanted are found every row may be near, and is read: the first blocks
   // are small.
   std::uint32_t step = kFirstRows;
+  std::uint32_t unchecked = kTestedRowsMax;  // Rows since the last look at the cancel token.
   const auto step_max = static_cast<std::uint32_t>(
       parts.size() == 1
           ? kBlockRows
@@ -139,8 +140,12 @@ Status VectorField::scan_codes(const Segment& segment, Parts parts) const {
     const RowBlock block = segment.block_at(row);
     std::uint32_t block_rows = 0;
     for (std::uint32_t begin = 0; begin < block.row_count; begin += block_rows) {
-      if (cancel != nullptr) TESSERA_RETURN_IF_ERROR(cancel->check());
+      if (unchecked >= kTestedRowsMax) {
+        if (cancel != nullptr) TESSERA_RETURN_IF_ERROR(cancel->check());
+        unchecked = 0;
+      }
       block_rows = std::min(step, block.row_count - begin);
+      unchecked += block_rows;
       step = std::min(step_max, 2 * step);
       for (Part* part : parts) {
         const float farthest = std::min(part->limit, part->top.bound());
