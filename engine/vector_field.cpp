@@ -152,10 +152,12 @@ std::vector<std::vector<float>> VectorField::vectors_of(
 bool VectorField::is_unchanged(std::span<const std::uint32_t> slots,
                                std::uint64_t operation) const {
   SharedLock lock(mutex_);
-  return std::all_of(slots.begin(), slots.end(), [&](std::uint32_t slot) {
+  // A loop: clang's analysis of locks does not look into what all_of() would be given.
+  for (const std::uint32_t slot : slots) {
     const Location location = location_of(slot);
-    return location.segment != nullptr && version_at(location) <= operation;
-  });
+    if (location.segment == nullptr || version_at(location) > operation) return false;
+  }
+  return true;
 }
 
 index::Bitmap VectorField::slots_written_after(std::uint64_t operation) const {
