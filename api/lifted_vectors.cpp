@@ -26,7 +26,9 @@ class Lifter {
 
   /// `{"query": QUERY, ...}`
   bool lift_query() {
-    return walk_object([&](std::string_view key) { return key == "query" ? lift_one() : skip(); });
+    return walk_object([&](std::string_view key) {
+      return key == "query" ? lift_kind([&] { return lift_refined(); }) : skip();
+    });
   }
 
   /// `{"points": [{"vector": ...}, ...]}`
@@ -124,14 +126,24 @@ class Lifter {
     return false;
   }
 
-  /// A list; `{"nearest": QUERY}`, `{"interests": ...}` or `{"refine": {"query": QUERY}}`.
-  bool lift_one() {
+  /// A list, `{"nearest": [...]}` or `{"interests": ...}`; `{"refine": ...}` as `refined` says.
+  template <class Refined>
+  bool lift_kind(Refined refined) {
     if (is_next('[')) return lift_list();
     if (!is_next('{')) return skip();
     return walk_object([&](std::string_view kind) {
-      if (kind == "nearest") return lift_one();
-      if (kind == "interests") return lift_interests();
-      return kind == "refine" && is_next('{') ? lift_query() : skip();
+      if (kind == "nearest") return is_next('[') ? lift_list() : skip();
+      if (kind == "interests") return is_next('{') ? lift_interests() : skip();
+      return kind == "refine" ? refined() : skip();
+    });
+  }
+
+  /// `{"query": QUERY, ...}`, in which nothing is refined again: a body nested deep is not
+  /// followed.
+  bool lift_refined() {
+    if (!is_next('{')) return skip();
+    return walk_object([&](std::string_view key) {
+      return key == "query" ? lift_kind([&] { return skip(); }) : skip();
     });
   }
 

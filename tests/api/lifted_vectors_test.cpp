@@ -1,5 +1,6 @@
 #include "api/lifted_vectors.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdio>
@@ -225,6 +226,20 @@ TEST_CASE("lifted vectors: usual bodies are read without parsing their vectors",
   REQUIRE(lifted);
   CHECK(lifted->rest == R"({"points":[{"id":1,"vector":[0]},)"
                         R"({"id":2,"vector":[1],"payload":{"vector":[9,9],"s":"]}"}}]})");
+}
+
+TEST_CASE("lifted vectors: bodies nested a million deep are passed over", "[unit]") {
+  constexpr int kDepth = 1'000'000;
+  for (const std::string level : {R"({"nearest":)", R"({"refine":{"query":)", R"({"interests":)"}) {
+    std::string body = R"({"query":)";
+    for (int i = 0; i < kDepth; ++i) body += level;
+    body += "[1]";
+    CAPTURE(level);
+    CHECK_FALSE(decode_lifted(body, decode_query, VectorPlaces::kQuery));
+    const auto closing = std::count(level.begin(), level.end(), '{') * kDepth + 1;
+    body.append(static_cast<std::size_t>(closing), '}');
+    CHECK_FALSE(decode_lifted(body, decode_query, VectorPlaces::kQuery));
+  }
 }
 
 TEST_CASE("lifted vectors: unusual bodies are parsed as a whole", "[unit]") {
