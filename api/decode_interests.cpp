@@ -165,6 +165,7 @@ void decode_diversity(const Value& value, InterestsQuery& query) {
   }
   if (const auto count = settings.given("candidates")) {
     diversity.candidates = count->integer_in(1, retrieval::kDiversityCandidatesMax).value_or(1);
+    if (query.page > 0) count->report_format("does not go together with `page`");
   }
 }
 
@@ -312,7 +313,8 @@ InterestsQuery decode_interests(const Value& value) {
   if (!object.ok()) return query;
   object.refuse_unknown({"user", "history", "components", "vector", "max_components", "min_quota",
                          "clustering", "represent", "half_life", "smoothing", "blend", "blend_with",
-                         "allocation", "seed", "scope", "merge", "diversity", "exclude_history"});
+                         "allocation", "seed", "scope", "merge", "page", "diversity",
+                         "exclude_history"});
   const auto user = object.given("user");
   const auto history = object.given("history");
   const auto components = object.given("components");
@@ -340,6 +342,9 @@ InterestsQuery decode_interests(const Value& value) {
   }
   if (const auto quota = object.given("min_quota")) {
     query.min_quota = static_cast<std::uint32_t>(quota->integer_in(0, UINT32_MAX).value_or(0));
+  }
+  if (const auto page = object.given("page")) {
+    query.page = static_cast<std::uint32_t>(page->integer_in(1, UINT32_MAX).value_or(1));
   }
   decode_choices(object, query);
   if (const auto half_life = object.given("half_life")) {

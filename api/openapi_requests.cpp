@@ -204,6 +204,7 @@ constexpr NamedSchema kSchemas[] = {
     "sampled"],"default":"proportional"},"seed":{"type":"integer","minimum":0,"default":42},
     "scope":{"type":"string","enum":["global","cluster"],"default":"global"},
     "merge":{"type":"string","enum":["interleave","score"],"default":"interleave"},
+    "page":{"type":"integer","minimum":1,"description":"Hits behind the first page come by score"},
     "diversity":@Diversity,"exclude_history":{"type":"boolean","default":true}}})"},
   {"Diversity", R"(
     {"description":"Chooses the answer from more hits than it holds","type":"object",

@@ -164,6 +164,7 @@ Result<retrieval::InterestsRequest> QueryRun::resolve_interests(const InterestsQ
   request.allocation = query.allocation;
   request.seed = query.seed;
   request.merge = query.merge;
+  request.page = query.page;
   request.scope = query.scope;
   request.clustering = query.clustering;
   request.ward_threshold = query.ward_threshold;

@@ -198,9 +198,10 @@ Status QueryRun::start() {
   const auto* interests = std::get_if<InterestsQuery>(&request_.query);
   const auto* refine = std::get_if<RefineQuery>(&request_.query);
   const bool keeps_vectors = refine != nullptr || (interests != nullptr && interests->diversity);
-  if (interests != nullptr && interests->category_field) {
-    scope_.categories_of = [this, interests](std::span<const std::uint32_t> slots) {
-      return scalars_of(slots, *interests->category_field);
+  const auto* mixture = refine != nullptr ? std::get_if<InterestsQuery>(&refine->query) : interests;
+  if (mixture != nullptr && mixture->category_field) {
+    scope_.categories_of = [this, mixture](std::span<const std::uint32_t> slots) {
+      return scalars_of(slots, *mixture->category_field);
     };
   }
   if (!sources_.empty()) restrict_to_prefetched();

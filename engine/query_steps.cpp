@@ -28,7 +28,8 @@ std::size_t QueryRun::held_bytes() const {
   // Whose hits are read again, and how many.
   std::size_t kept_count = refine_ != nullptr ? wanted_ : 0;
   if (interests_ != nullptr && interests_->diversity) {
-    kept_count = retrieval::candidate_count(*interests_->diversity, wanted_);
+    kept_count = interests_->page > 0 ? wanted_
+                                      : retrieval::candidate_count(*interests_->diversity, wanted_);
   }
   if (field_ != nullptr) values += std::min(kept_count, rows_) * field_->vectors->identity().dim;
   if (const auto* waiting = encoding()) {

@@ -147,6 +147,7 @@ struct InterestsQuery {
   retrieval::Allocation allocation = retrieval::Allocation::kProportional;
   std::uint64_t seed = 42;
   retrieval::MergeOrder merge = retrieval::MergeOrder::kInterleave;
+  std::uint32_t page = 0;
   retrieval::Scope scope = retrieval::Scope::kGlobal;
   retrieval::Clustering clustering = retrieval::Clustering::kGlobal;
   std::optional<double> ward_threshold;

@@ -81,8 +81,10 @@ Status SessionRun::prepare() {
 // ---- the beginning ------------------------------------------------------------------------------
 
 Result<SessionDefinition> SessionRun::define_interests(const InterestsQuery& query) {
-  if (query.diversity) {
-    return Status(Code::kInvalidArgument, "query.interests.diversity: cannot be used in a session");
+  if (query.diversity && (query.page == 0 || query.category_field)) {
+    return Status(Code::kInvalidArgument,
+                  "query.interests.diversity: in a session it is `mmr`, and goes together with "
+                  "`page` only");
   }
   TESSERA_ASSIGN_OR_RETURN(const auto request, run_.resolve_interests(query));
   const Metric metric = run_.field_->vectors->identity().metric;
@@ -91,6 +93,10 @@ Result<SessionDefinition> SessionRun::define_interests(const InterestsQuery& que
   definition.has_interests = true;
   definition.allocation = static_cast<std::uint8_t>(query.allocation);
   definition.merge = static_cast<std::uint8_t>(query.merge);
+  definition.page = query.page;
+  if (query.diversity) {
+    definition.page_mmr_lambda = std::get<retrieval::Mmr>(query.diversity->rule).lambda;
+  }
   definition.scope = static_cast<std::uint8_t>(query.scope);
   definition.min_quota = query.min_quota;
   definition.seed = query.seed;
@@ -274,6 +280,8 @@ Result<retrieval::SessionRoundRequest> SessionRun::request_of(
   request.min_quota = definition.min_quota;
   request.allocation = static_cast<retrieval::Allocation>(definition.allocation);
   request.merge = static_cast<retrieval::MergeOrder>(definition.merge);
+  request.page = definition.page;
+  if (definition.page_mmr_lambda) request.page_mmr = retrieval::Mmr{*definition.page_mmr_lambda};
   request.scope = static_cast<retrieval::Scope>(definition.scope);
   // Drawn anew in every round.
   request.seed = definition.seed + rounds.size();
@@ -295,7 +303,8 @@ Result<SessionRun::Round> SessionRun::make(const SessionDefinition& definition,
   TESSERA_RETURN_IF_ERROR(exclude(definition, rounds));
   TESSERA_ASSIGN_OR_RETURN(auto request, request_of(definition, rounds, moved));
   request.limit = limit;
-  FieldSearcher searcher(*run_.field_->vectors, collection_.slots_, run_.scope_, false);
+  FieldSearcher searcher(*run_.field_->vectors, collection_.slots_, run_.scope_,
+                         request.page_mmr.has_value());
   TESSERA_ASSIGN_OR_RETURN(const auto answer,
                            retrieval::retrieve_session_round(std::move(request), searcher));
 

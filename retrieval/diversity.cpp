@@ -20,20 +20,35 @@ double similarity(Metric metric, float score) {
   return higher_is_nearer(metric) ? double{score} : -double{score};
 }
 
-/// Takes `limit` candidates one by one, each time the best by `value_of(candidate)`, of equals the
-/// first; `taken(candidate)` changes the values of the rest.
+/// Who is chosen from, and how many.
+struct Choice {
+  const std::vector<InterestHit>& candidates;  ///< In the searcher's order.
+  std::size_t limit;
+  std::span<const std::size_t> turns;  ///< As of diversified_page().
+  Searcher& searcher;
+
+  [[nodiscard]] bool may_take(std::size_t place, const InterestHit& candidate) const {
+    return turns.empty() || candidate.component == turns[place];
+  }
+};
+
+/// Takes `limit` candidates one by one, each time the best by `value_of(candidate)` of those whose
+/// turn it is, of equals the first; `taken(candidate)` changes the values of the rest.
 template <class ValueOf, class Taken>
-Result<std::vector<std::size_t>> choose(std::size_t count, std::size_t limit, Searcher& searcher,
-                                        const ValueOf& value_of, const Taken& taken) {
+Result<std::vector<std::size_t>> choose(const Choice& choice, const ValueOf& value_of,
+                                        const Taken& taken) {
+  const std::size_t count = choice.candidates.size();
   std::vector<std::size_t> left(count);
   for (std::size_t i = 0; i < count; ++i) left[i] = i;
   std::vector<std::size_t> chosen;
-  chosen.reserve(std::min(limit, count));
-  while (chosen.size() < limit && !left.empty()) {
-    TESSERA_RETURN_IF_ERROR(searcher.check());
+  const std::size_t limit = std::min(choice.limit, count);
+  chosen.reserve(limit);
+  while (chosen.size() < limit) {
+    TESSERA_RETURN_IF_ERROR(choice.searcher.check());
     std::size_t best = 0;
     double greatest = -std::numeric_limits<double>::infinity();
     for (std::size_t i = 0; i < left.size(); ++i) {
+      if (!choice.may_take(chosen.size(), choice.candidates[left[i]])) continue;
       const double value = value_of(left[i]);
       if (!(value > greatest)) continue;
       greatest = value;
@@ -47,9 +62,9 @@ Result<std::vector<std::size_t>> choose(std::size_t count, std::size_t limit, Se
 }
 
 /// Carbonell and Goldstein (1998).
-Result<std::vector<std::size_t>> by_marginal_relevance(const Mmr& rule,
-                                                       const std::vector<InterestHit>& candidates,
-                                                       std::size_t limit, Searcher& searcher) {
+Result<std::vector<std::size_t>> by_marginal_relevance(const Mmr& rule, const Choice& choice) {
+  const auto& candidates = choice.candidates;
+  Searcher& searcher = choice.searcher;
   const Metric metric = searcher.metric();
   const std::size_t dim = searcher.dim();
   std::vector<float> vectors;
@@ -74,14 +89,14 @@ Result<std::vector<std::size_t>> by_marginal_relevance(const Mmr& rule,
       redundancy[i] = std::max(redundancy[i], similarity(metric, index::score_of(metric, apart)));
     }
   };
-  return choose(candidates.size(), limit, searcher, value_of, taken);
+  return choose(choice, value_of, taken);
 }
 
 /// Cen et al., "Controllable Multi-Interest Framework for Recommendation" (ComiRec, KDD 2020), as
 /// its greedy inference goes.
-Result<std::vector<std::size_t>> by_category(const CategoryPenalty& rule,
-                                             const std::vector<InterestHit>& candidates,
-                                             std::size_t limit, Searcher& searcher) {
+Result<std::vector<std::size_t>> by_category(const CategoryPenalty& rule, const Choice& choice) {
+  const auto& candidates = choice.candidates;
+  Searcher& searcher = choice.searcher;
   std::vector<Slot> slots;
   slots.reserve(candidates.size());
   for (const InterestHit& candidate : candidates) slots.push_back(candidate.hit.slot);
@@ -102,7 +117,20 @@ Result<std::vector<std::size_t>> by_category(const CategoryPenalty& rule,
   const auto taken = [&](std::size_t chosen, const std::vector<std::size_t>&) {
     for (const std::string& category : categories[chosen]) ++taken_counts[category];
   };
-  return choose(candidates.size(), limit, searcher, value_of, taken);
+  return choose(choice, value_of, taken);
+}
+
+Result<std::vector<std::size_t>> by_rule(const Diversity& diversity, const Choice& choice) {
+  if (const auto* mmr = std::get_if<Mmr>(&diversity.rule)) {
+    return by_marginal_relevance(*mmr, choice);
+  }
+  return by_category(std::get<CategoryPenalty>(diversity.rule), choice);
+}
+
+void sort_by_score(std::vector<InterestHit>& hits, const Searcher& searcher) {
+  std::sort(hits.begin(), hits.end(), [&](const InterestHit& a, const InterestHit& b) {
+    return searcher.precedes(a.hit, b.hit);
+  });
 }
 
 }  // namespace
@@ -132,20 +160,32 @@ std::size_t candidate_count(const Diversity& diversity, std::size_t limit) {
 Result<std::vector<InterestHit>> diversified(const Diversity& diversity,
                                              std::vector<InterestHit> candidates, std::size_t limit,
                                              Searcher& searcher) {
-  std::sort(candidates.begin(), candidates.end(), [&](const InterestHit& a, const InterestHit& b) {
-    return searcher.precedes(a.hit, b.hit);
-  });
-  std::vector<std::size_t> chosen;
-  if (const auto* mmr = std::get_if<Mmr>(&diversity.rule)) {
-    TESSERA_ASSIGN_OR_RETURN(chosen, by_marginal_relevance(*mmr, candidates, limit, searcher));
-  } else {
-    const auto& category = std::get<CategoryPenalty>(diversity.rule);
-    TESSERA_ASSIGN_OR_RETURN(chosen, by_category(category, candidates, limit, searcher));
-  }
+  sort_by_score(candidates, searcher);
+  TESSERA_ASSIGN_OR_RETURN(const auto chosen,
+                           by_rule(diversity, {candidates, limit, {}, searcher}));
   std::vector<InterestHit> hits;
   hits.reserve(chosen.size());
   for (const std::size_t i : chosen) hits.push_back(candidates[i]);
   return hits;
+}
+
+Result<std::vector<InterestHit>> diversified_page(const Diversity& diversity,
+                                                  std::vector<InterestHit> hits, std::size_t page,
+                                                  std::span<const std::size_t> turns,
+                                                  Searcher& searcher) {
+  sort_by_score(hits, searcher);
+  TESSERA_ASSIGN_OR_RETURN(const auto chosen, by_rule(diversity, {hits, page, turns, searcher}));
+  std::vector<InterestHit> ordered;
+  ordered.reserve(hits.size());
+  std::vector<bool> is_chosen(hits.size(), false);
+  for (const std::size_t i : chosen) {
+    is_chosen[i] = true;
+    ordered.push_back(hits[i]);
+  }
+  for (std::size_t i = 0; i < hits.size(); ++i) {
+    if (!is_chosen[i]) ordered.push_back(hits[i]);
+  }
+  return ordered;
 }
 
 }  // namespace tessera::retrieval

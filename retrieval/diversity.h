@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "retrieval/interests.h"
@@ -19,5 +20,13 @@ std::size_t candidate_count(const Diversity& diversity, std::size_t limit);
 Result<std::vector<InterestHit>> diversified(const Diversity& diversity,
                                              std::vector<InterestHit> candidates, std::size_t limit,
                                              Searcher& searcher);
+
+/// The same hits with their first `page` places chosen: each of those goes to the most valuable hit
+/// by the rule, of the interest whose turn it is; the others stay behind them by score. `turns`:
+/// a component a place, or none: the places are anybody's.
+Result<std::vector<InterestHit>> diversified_page(const Diversity& diversity,
+                                                  std::vector<InterestHit> hits, std::size_t page,
+                                                  std::span<const std::size_t> turns,
+                                                  Searcher& searcher);
 
 }  // namespace tessera::retrieval

@@ -12,7 +12,7 @@ Result<InterestsRun> InterestsRun::begin(const InterestsRequest& request, std::s
   TESSERA_ASSIGN_OR_RETURN(Mixture mixture, make_mixture(request, limit, excluded, searcher));
   std::vector<std::size_t> quotas;
   for (const InterestReport& interest : mixture.interests) quotas.push_back(interest.quota);
-  run.chooses_ = request.diversity && limit > 0;
+  run.chooses_ = request.diversity && request.page == 0 && limit > 0;
   if (run.chooses_) {
     // In the proportions of the quotas, so that the choice is among what the mixture asks for.
     quotas = largest_remainder({quotas.begin(), quotas.end()},
@@ -25,7 +25,7 @@ Result<InterestsRun> InterestsRun::begin(const InterestsRequest& request, std::s
 
 Result<InterestsResult> InterestsRun::finish() {
   InterestsResult result;
-  result.hits = round_->take();
+  TESSERA_ASSIGN_OR_RETURN(result.hits, round_->take());
   if (chooses_) {
     TESSERA_ASSIGN_OR_RETURN(
         result.hits, diversified(*request_->diversity, std::move(result.hits), limit_, *searcher_));

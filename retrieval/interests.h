@@ -102,6 +102,9 @@ struct InterestsRequest {
   Allocation allocation = Allocation::kProportional;
   std::uint64_t seed = 42;  ///< For kSampled.
   MergeOrder merge = MergeOrder::kInterleave;
+  /// So many hits come first in the order that `merge` or `diversity` says, those behind them by
+  /// score; 0: all of them. In rounds: of every round.
+  std::uint32_t page = 0;
   Scope scope = Scope::kGlobal;  ///< kCluster requires clusters.
   std::optional<Diversity> diversity;
   bool exclude_history = true;

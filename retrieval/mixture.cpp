@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "retrieval/components.h"
+#include "retrieval/diversity.h"
 #include "retrieval/ties.h"
 
 namespace tessera::retrieval {
@@ -39,22 +40,32 @@ std::size_t heaviest(const std::vector<InterestReport>& interests) {
   return static_cast<std::size_t>(found - interests.begin());
 }
 
-/// The hits of all lists in the order of the answer, as list numbers.
-std::vector<std::size_t> merged_order(const Mixture& mixture, const Lists& lists,
-                                      const Searcher& searcher) {
+/// Whose turn it is at every place of the page, as list numbers; no page by score.
+std::vector<std::size_t> turns_of(const Mixture& mixture, const Lists& lists) {
+  if (mixture.merge == MergeOrder::kScore) return {};
   std::vector<std::size_t> sizes;
   for (const auto& list : lists) sizes.push_back(list.size());
-  if (mixture.merge == MergeOrder::kInterleave) return interleave(mixture.shares.share, sizes);
-  std::vector<std::pair<Hit, std::size_t>> all;
+  std::vector<std::size_t> turns = interleave(mixture.shares.share, sizes);
+  if (mixture.page > 0 && mixture.page < turns.size()) turns.resize(mixture.page);
+  return turns;
+}
+
+/// Whose hit is at every place of the answer: by turns, and by score behind them.
+std::vector<std::size_t> merged_order(std::vector<std::size_t> turns, const Lists& lists,
+                                      const Searcher& searcher) {
+  std::vector<std::size_t> taken(lists.size(), 0);
+  for (const std::size_t list : turns) ++taken[list];
+  std::vector<std::pair<Hit, std::size_t>> rest;
   for (std::size_t i = 0; i < lists.size(); ++i) {
-    for (const Hit& hit : lists[i]) all.emplace_back(hit, i);
+    for (std::size_t place = taken[i]; place < lists[i].size(); ++place) {
+      rest.emplace_back(lists[i][place], i);
+    }
   }
-  std::sort(all.begin(), all.end(),
+  std::sort(rest.begin(), rest.end(),
             [&](const auto& a, const auto& b) { return searcher.precedes(a.first, b.first); });
-  std::vector<std::size_t> order;
-  order.reserve(all.size());
-  for (const auto& [hit, list] : all) order.push_back(list);
-  return order;
+  turns.reserve(turns.size() + rest.size());
+  for (const auto& [hit, list] : rest) turns.push_back(list);
+  return turns;
 }
 
 /// Whether rows may match that no component could find: only if every component looks through a
@@ -97,6 +108,8 @@ Result<Mixture> make_mixture(const InterestsRequest& request, std::size_t limit,
   for (std::size_t i = 0; i < quotas.size(); ++i) mixture.interests[i].quota = quotas[i];
   mixture.person = person_vector(request, searcher.metric());
   mixture.merge = request.merge;
+  mixture.page = request.page;
+  if (request.page > 0) mixture.page_rule = request.diversity;
   mixture.is_within_clusters = request.scope == Scope::kCluster;
   mixture.excluded = excluded;
   if (request.exclude_history) {
@@ -151,9 +164,21 @@ Status MixtureRound::accept(std::vector<std::vector<Hit>> answers) {
 void MixtureRound::merge() {
   const Lists lists = fanout_.collect();
   std::vector<std::size_t> taken(lists.size(), 0);
-  for (const std::size_t i : merged_order(mixture_, lists, searcher_)) {
+  turns_ = turns_of(mixture_, lists);
+  for (const std::size_t i : merged_order(turns_, lists, searcher_)) {
     append(mixture_, hits_, lists[i][taken[i]++], i);
   }
+  own_count_ = hits_.size();
+}
+
+Result<std::vector<InterestHit>> MixtureRound::take() {
+  if (!mixture_.page_rule) return std::move(hits_);
+  const auto own_end = hits_.begin() + static_cast<std::ptrdiff_t>(own_count_);
+  TESSERA_ASSIGN_OR_RETURN(
+      const auto own, diversified_page(*mixture_.page_rule, {hits_.begin(), own_end}, mixture_.page,
+                                       turns_, searcher_));
+  std::copy(own.begin(), own.end(), hits_.begin());
+  return std::move(hits_);
 }
 
 Result<std::vector<InterestHit>> retrieve_round(Mixture& mixture,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "retrieval/allocation.h"
@@ -17,6 +18,8 @@ struct Mixture {
   std::vector<float> person;              ///< For the last resort; may be empty.
   SlotSet excluded;                       ///< With the history, if the request says so.
   MergeOrder merge = MergeOrder::kInterleave;
+  std::size_t page = 0;                ///< As InterestsRequest::page.
+  std::optional<Diversity> page_rule;  ///< How the page's hits are ordered, if not by nearness.
 };
 
 Result<Mixture> make_mixture(const InterestsRequest& request, std::size_t limit,
@@ -35,7 +38,7 @@ class MixtureRound {
   Status accept(std::vector<std::vector<Hit>> answers);
   /// Once nothing is wanted: the hits in the order of the answer. Ranks count on from the
   /// interests' `returned`, which was raised. The slots found are in mixture.excluded.
-  std::vector<InterestHit> take() { return std::move(hits_); }
+  Result<std::vector<InterestHit>> take();
 
  private:
   enum class Stage : std::uint8_t { kFanout, kRest, kDone };
@@ -49,6 +52,9 @@ class MixtureRound {
   Fanout fanout_;
   Stage stage_ = Stage::kFanout;
   std::vector<InterestHit> hits_;
+  /// Whose turns the places of the page are, as component numbers; none when it goes by score.
+  std::vector<std::size_t> turns_;
+  std::size_t own_count_ = 0;  ///< Hits behind those come from the plain query.
 };
 
 /// All of a round.

@@ -2,6 +2,7 @@
 
 #include "retrieval/adapted.h"
 #include "retrieval/components.h"
+#include "retrieval/diversity.h"
 #include "retrieval/mixture.h"
 #include "retrieval/refine_run.h"
 #include "retrieval/strategies.h"
@@ -73,7 +74,7 @@ class StrategyMover final : public Mover {
   std::vector<Context> contexts_;  ///< One per interest.
 };
 
-Status check_request(const RefineRequest& request, const Searcher& searcher) {
+Status check_request(const RefineRequest& request, std::size_t limit, const Searcher& searcher) {
   if (request.rounds == 0) {
     return {Code::kInvalidArgument, "query.refine.rounds: must be 1 or larger"};
   }
@@ -87,8 +88,9 @@ Status check_request(const RefineRequest& request, const Searcher& searcher) {
   const auto* interests = std::get_if<InterestsRequest>(&request.query);
   if (interests != nullptr) {
     if (!interests->diversity) return {};
+    if (interests->page > 0) return check_diversity(*interests->diversity, limit);
     return {Code::kInvalidArgument,
-            "query.refine.query.interests.diversity: cannot be used in rounds"};
+            "query.refine.query.interests.diversity: in rounds it goes together with `page` only"};
   }
   const auto& vector = std::get<std::vector<float>>(request.query);
   if (request.adapter != nullptr && request.history.empty()) {
@@ -103,7 +105,7 @@ Status check_request(const RefineRequest& request, const Searcher& searcher) {
 
 Result<std::unique_ptr<RefineRun>> RefineRun::begin(const RefineRequest& request, std::size_t limit,
                                                     const SlotSet& excluded, Searcher& searcher) {
-  TESSERA_RETURN_IF_ERROR(check_request(request, searcher));
+  TESSERA_RETURN_IF_ERROR(check_request(request, limit, searcher));
   std::unique_ptr<RefineRun> run(new RefineRun(request, limit, searcher));
   const auto* interests = std::get_if<InterestsRequest>(&request.query);
   run->has_interests_ = interests != nullptr;

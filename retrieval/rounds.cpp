@@ -85,7 +85,7 @@ Status RoundsRun::begin_round() {
 }
 
 Status RoundsRun::end_round() {
-  const std::vector<InterestHit> hits = running_->take();
+  TESSERA_ASSIGN_OR_RETURN(const std::vector<InterestHit> hits, running_->take());
   running_.reset();
   stage_ = Stage::kDone;
   if (hits.empty()) return {};

@@ -259,6 +259,8 @@ Result<SessionRoundResult> retrieve_session_round(SessionRoundRequest request, S
   mixture.person = std::move(request.person);
   mixture.excluded = std::move(request.excluded);
   mixture.merge = request.merge;
+  mixture.page = request.page;
+  if (request.page_mmr) mixture.page_rule = Diversity{*request.page_mmr};
   SessionRoundResult result;
   TESSERA_ASSIGN_OR_RETURN(result.hits, retrieve_round(mixture, quotas, searcher));
   result.interests = std::move(mixture.interests);

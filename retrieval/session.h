@@ -71,6 +71,8 @@ struct SessionRoundRequest {
   std::uint32_t min_quota = 0;
   Allocation allocation = Allocation::kProportional;
   MergeOrder merge = MergeOrder::kInterleave;
+  std::uint32_t page = 0;       ///< As InterestsRequest::page.
+  std::optional<Mmr> page_mmr;  ///< With a page.
   Scope scope = Scope::kGlobal;
   std::uint64_t seed = 42;
   std::vector<float> person;  ///< For the last resort; may be empty.

@@ -35,6 +35,8 @@ constexpr unsigned kMixed = 2;  ///< A byte before each: whether it is a UUID.
 constexpr unsigned kHasInterests = 1;
 constexpr unsigned kHasPerson = 2;
 constexpr unsigned kHasOrigin = 4;
+constexpr unsigned kHasPage = 8;
+constexpr unsigned kHasPageRule = 16;
 
 bool has_origin(const SessionDefinition& definition) {
   return !definition.person_id.empty() || definition.adapter_version != 0 ||
@@ -222,9 +224,10 @@ std::optional<SessionState> decode_session_state(std::string_view bytes) {
 
 std::string encode_session_definition(const SessionDefinition& definition) {
   std::string bytes(1, kFormat);
-  bytes += static_cast<char>((definition.has_interests ? kHasInterests : 0U) |
-                             (definition.person.empty() ? 0U : kHasPerson) |
-                             (has_origin(definition) ? kHasOrigin : 0U));
+  bytes += static_cast<char>(
+      (definition.has_interests ? kHasInterests : 0U) |
+      (definition.person.empty() ? 0U : kHasPerson) | (has_origin(definition) ? kHasOrigin : 0U) |
+      (definition.page > 0 ? kHasPage : 0U) | (definition.page_mmr_lambda ? kHasPageRule : 0U));
   bytes += static_cast<char>(definition.allocation);
   bytes += static_cast<char>(definition.merge);
   bytes += static_cast<char>(definition.scope);
@@ -239,17 +242,21 @@ std::string encode_session_definition(const SessionDefinition& definition) {
   for (const SessionInterest& interest : definition.interests) put_interest(bytes, interest);
   put_floats(bytes, definition.person);
   put_ids(bytes, definition.excluded, itself);
-  if (!has_origin(definition)) return bytes;
-  put_text(bytes, definition.person_id);
-  put_varint(bytes, definition.adapter_version);
-  put_varint(bytes, packed::zigzag(definition.adapter_created_at_us));
+  if (has_origin(definition)) {
+    put_text(bytes, definition.person_id);
+    put_varint(bytes, definition.adapter_version);
+    put_varint(bytes, packed::zigzag(definition.adapter_created_at_us));
+  }
+  if (definition.page > 0) put_varint(bytes, definition.page);
+  if (definition.page_mmr_lambda) put_float(bytes, *definition.page_mmr_lambda);
   return bytes;
 }
 
 std::optional<SessionDefinition> decode_session_definition(std::string_view bytes) {
   Parts parts(bytes);
   SessionDefinition definition;
-  const unsigned flags = parts.byte(kHasInterests | kHasPerson | kHasOrigin);
+  const unsigned flags =
+      parts.byte(kHasInterests | kHasPerson | kHasOrigin | kHasPage | kHasPageRule);
   definition.has_interests = (flags & kHasInterests) != 0;
   definition.allocation = static_cast<std::uint8_t>(parts.byte(UINT8_MAX));
   definition.merge = static_cast<std::uint8_t>(parts.byte(UINT8_MAX));
@@ -273,6 +280,15 @@ std::optional<SessionDefinition> decode_session_definition(std::string_view byte
     definition.adapter_version = parts.varint();
     definition.adapter_created_at_us = parts.time();
     parts.expect(has_origin(definition));
+  }
+  if ((flags & kHasPage) != 0) {
+    definition.page = parts.varint32();
+    parts.expect(definition.page > 0);
+  }
+  if ((flags & kHasPageRule) != 0) {
+    const double lambda = parts.number<double>();
+    parts.expect(definition.page > 0 && lambda >= 0 && lambda <= 1);
+    definition.page_mmr_lambda = lambda;
   }
   if (!parts.is_at_end()) return std::nullopt;
   return definition;

@@ -61,6 +61,8 @@ struct SessionDefinition {
   bool has_interests = false;
   std::uint8_t allocation = 0;
   std::uint8_t merge = 0;
+  std::uint32_t page = 0;
+  std::optional<double> page_mmr_lambda;  ///< With a page; 0..1.
   std::uint8_t scope = 0;
   std::uint32_t min_quota = 0;
   std::uint64_t seed = 0;

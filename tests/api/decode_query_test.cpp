@@ -125,6 +125,7 @@ TEST_CASE("decode interests: the defaults and every setting", "[unit]") {
   CHECK(plain.blend == 0);
   CHECK(plain.allocation == retrieval::Allocation::kProportional);
   CHECK(plain.merge == retrieval::MergeOrder::kInterleave);
+  CHECK(plain.page == 0);
   CHECK(plain.exclude_history);
   CHECK(plain.scope == retrieval::Scope::kGlobal);
   CHECK(good_interests(R"("history":[1],"scope":"cluster")").scope == retrieval::Scope::kCluster);
@@ -132,7 +133,7 @@ TEST_CASE("decode interests: the defaults and every setting", "[unit]") {
   const auto full = good_interests(R"("components":[
       {"vector":[1,0],"weight":0.5,"filter":{"must":{"has_id":[1]}}},{"vector":[0,1]}],
       "vector":[0.3,0.1],"max_components":256,"min_quota":0,"represent":"medoid","blend":1,
-      "blend_with":"history","allocation":"equal","seed":18446744073709551615,"merge":"score",
+      "blend_with":"history","allocation":"equal","seed":18446744073709551615,"merge":"score","page":20,
       "exclude_history":false,"half_life":"1.5d")");
   REQUIRE(full.components.size() == 2);
   CHECK(full.components[0].weight == 0.5);
@@ -148,6 +149,7 @@ TEST_CASE("decode interests: the defaults and every setting", "[unit]") {
   CHECK(full.allocation == retrieval::Allocation::kEqual);
   CHECK(full.seed == UINT64_MAX);
   CHECK(full.merge == retrieval::MergeOrder::kScore);
+  CHECK(full.page == 20);
   CHECK_FALSE(full.exclude_history);
   CHECK(full.half_life_seconds == 129'600.0);
 }

@@ -260,6 +260,26 @@ class Interests(SessionTest):
         self.assertFails(404, "There is no such session", "POST",
                          f"/collections/c/sessions/{session}/next", {})
 
+    def test_every_round_is_a_page_of_its_own_also_after_a_restart(self):
+        self.create()
+        self.train()
+        plain = {"history": [0, 4, 1], "max_components": 3}
+        paged = plain | {"page": 9, "diversity": {"mmr": {"lambda": 0.3}}}
+        query = self.client.query("c", {"query": {"interests": paged}, "limit": 20,
+                                        "params": {"exact": True}})
+        sessions = [self.start({"interests": interests}, limit=20)
+                    for interests in (paged, paged, plain)]
+        self.assertEqual(ids_of(sessions[0]), ids_of(query))
+        self.assertNotEqual(ids_of(sessions[2]), ids_of(query))
+        scores = [point["score"] for point in query["points"]]
+        self.assertEqual(scores[9:], sorted(scores[9:], reverse=True))
+        before = self.next(sessions[0]["session"])
+        self.restart()
+        after, unpaged = (self.next(answer["session"]) for answer in sessions[1:])
+        self.assertEqual(ids_of(after), ids_of(before))
+        self.assertEqual(set(ids_of(after)), set(ids_of(unpaged)))
+        self.assertNotEqual(ids_of(after), ids_of(unpaged))
+
     def test_components_keep_their_filters_and_clusters_may_be_trained_again(self):
         self.create()
         self.train()

@@ -25,8 +25,10 @@ double similarity(Metric metric, const Vector& a, const Vector& b) {
 }
 
 /// The rule as it is written, with everything computed anew for every choice.
+/// `turns`: the component that each place is for; none: anybody's.
 std::vector<Slot> naive_choice(const Diversity& diversity, std::vector<InterestHit> candidates,
-                               std::size_t limit, const FakeSearcher& searcher) {
+                               std::size_t limit, const FakeSearcher& searcher,
+                               const std::vector<std::size_t>& turns = {}) {
   std::sort(candidates.begin(), candidates.end(),
             [&](const auto& a, const auto& b) { return searcher.precedes(a.hit, b.hit); });
   const Metric metric = searcher.metric();
@@ -37,6 +39,7 @@ std::vector<Slot> naive_choice(const Diversity& diversity, std::vector<InterestH
     for (const InterestHit& candidate : candidates) {
       const Slot slot = candidate.hit.slot;
       if (std::find(chosen.begin(), chosen.end(), slot) != chosen.end()) continue;
+      if (!turns.empty() && candidate.component != turns[chosen.size()]) continue;
       double value = similarity(metric, candidate.hit.score);
       if (const auto* mmr = std::get_if<Mmr>(&diversity.rule)) {
         if (!chosen.empty()) {
@@ -86,6 +89,24 @@ double mean_similarity(const std::vector<InterestHit>& hits, const FakeSearcher&
   return sum / static_cast<double>(count);
 }
 
+std::vector<std::vector<std::string>> random_categories(std::mt19937_64& random,
+                                                        std::size_t count) {
+  std::vector<std::vector<std::string>> all(count);
+  for (auto& categories : all) {
+    for (std::size_t n = random() % 3; n > 0; --n) {
+      categories.push_back("c" + std::to_string(random() % 4));
+    }
+    std::sort(categories.begin(), categories.end());
+    categories.erase(std::unique(categories.begin(), categories.end()), categories.end());
+  }
+  return all;
+}
+
+Diversity random_diversity(std::mt19937_64& random) {
+  if (random() % 2 == 0) return {Mmr{0.25 * static_cast<double>(random() % 5)}};
+  return {CategoryPenalty{0.05 * static_cast<double>(random() % 8)}};
+}
+
 }  // namespace
 
 TEST_CASE("diversity: chooses as the rules are written") {
@@ -94,25 +115,13 @@ TEST_CASE("diversity: chooses as the rules are written") {
     std::mt19937_64 random(seed);
     const Metric metric = metric_by_number(random());
     FakeSearcher searcher(metric, random_rows(random, metric, 60, 4));
-    for (std::size_t i = 0; i < 60; ++i) {
-      auto& categories = searcher.categories.emplace_back();
-      for (std::size_t n = random() % 3; n > 0; --n) {
-        categories.push_back("c" + std::to_string(random() % 4));
-      }
-      std::sort(categories.begin(), categories.end());
-      categories.erase(std::unique(categories.begin(), categories.end()), categories.end());
-    }
+    searcher.categories = random_categories(random, 60);
     std::vector<InterestHit> candidates;
     for (const Hit& hit : searcher.ranking(searcher.rows()[0])) {
       if (candidates.size() < 40) candidates.push_back({hit, 0, 0});
     }
     std::shuffle(candidates.begin(), candidates.end(), random);
-    Diversity diversity;
-    if (random() % 2 == 0) {
-      diversity.rule = Mmr{0.25 * static_cast<double>(random() % 5)};
-    } else {
-      diversity.rule = CategoryPenalty{0.05 * static_cast<double>(random() % 8)};
-    }
+    const Diversity diversity = random_diversity(random);
     const std::size_t limit = 1 + random() % 50;
     const auto chosen = diversified(diversity, candidates, limit, searcher).value();
     REQUIRE(slots_of(chosen) == naive_choice(diversity, candidates, limit, searcher));
@@ -197,7 +206,106 @@ TEST_CASE("diversity: wrong requests name the field, and a stop is obeyed") {
   const auto refined = retrieve_refined(rounds, 10, {}, searcher);
   REQUIRE(refined.has_error());
   CHECK_THAT(refined.error().message(), Contains("interests.diversity"));
+  request.page = 4;
+  request.diversity = Diversity{Mmr{1.5}, 0};
+  rounds.query = request;
+  CHECK_THAT(retrieve_refined(rounds, 10, {}, searcher).error().message(),
+             Contains("diversity.mmr.lambda"));
+  request.page = 0;
+  request.diversity = Diversity{};
   searcher.status = Status(Code::kTimeout, "the deadline has passed");
   CHECK(retrieve_interests(request, 10, {}, searcher).error().code() == Code::kTimeout);
   CHECK(retrieve_interests(request, 0, {}, searcher).has_value());
+}
+
+TEST_CASE("diversity: with a page it chooses the order of the first hits, by turns") {
+  std::size_t differing = 0;
+  for (unsigned seed = 1; seed <= 200; ++seed) {
+    CAPTURE(seed);
+    std::mt19937_64 random(seed);
+    const Metric metric = metric_by_number(random());
+    FakeSearcher searcher(metric, random_rows(random, metric, 80, 4));
+    searcher.categories = random_categories(random, 80);
+    auto request = two_interests(searcher);
+    request.components.push_back({searcher.rows()[3], 1, -1});
+    request.merge = static_cast<MergeOrder>(random() % 2);
+    const std::size_t limit = 1 + random() % 60;
+    const auto plain = retrieve_interests(request, limit, {}, searcher).value();
+    std::vector<std::size_t> turns;
+    if (request.merge == MergeOrder::kInterleave) {
+      for (const InterestHit& hit : plain.hits) turns.push_back(hit.component);
+    }
+    request.page = static_cast<std::uint32_t>(1 + random() % 30);
+    request.diversity = random_diversity(random);
+    const auto page = std::min<std::size_t>(request.page, limit);
+    const auto result = retrieve_interests(request, limit, {}, searcher).value();
+    auto wanted = naive_choice(*request.diversity, plain.hits, page, searcher, turns);
+    std::vector<InterestHit> rest;
+    std::map<Slot, InterestHit> by_slot;
+    for (const InterestHit& hit : plain.hits) {
+      by_slot.emplace(hit.hit.slot, hit);
+      if (std::find(wanted.begin(), wanted.end(), hit.hit.slot) == wanted.end()) {
+        rest.push_back(hit);
+      }
+    }
+    std::sort(rest.begin(), rest.end(),
+              [&](const auto& a, const auto& b) { return searcher.precedes(a.hit, b.hit); });
+    for (const InterestHit& hit : rest) wanted.push_back(hit.hit.slot);
+    REQUIRE(slots_of(result.hits) == wanted);
+    differing += slots_of(result.hits) != slots_of(plain.hits);
+    // Who found an item, and at which place of its list, does not depend on the order.
+    for (const InterestHit& hit : result.hits) {
+      CHECK(hit.component == by_slot.at(hit.hit.slot).component);
+      CHECK(hit.rank == by_slot.at(hit.hit.slot).rank);
+    }
+    for (std::size_t i = 0; i < result.interests.size(); ++i) {
+      CHECK(result.interests[i].returned == plain.interests[i].returned);
+    }
+  }
+  CHECK(differing > 150);
+}
+
+TEST_CASE("diversity: what comes from the plain query stays behind the page") {
+  std::mt19937_64 random(11);
+  FakeSearcher searcher(Metric::kCosine, random_rows(random, Metric::kCosine, 60, 3));
+  searcher.filters = {[](Slot slot) { return slot < 5; }, [](Slot slot) { return slot >= 55; }};
+  InterestsRequest request;
+  request.components = {{searcher.rows()[1], 2, 0}, {searcher.rows()[2], 1, 1}};
+  request.vector = searcher.rows()[9];
+  request.page = 40;
+  request.diversity = Diversity{Mmr{0.5}, 0};
+  const auto result = retrieve_interests(request, 30, {}, searcher).value();
+  REQUIRE(result.hits.size() == 30);
+  for (std::size_t i = 0; i < 30; ++i) {
+    CHECK((result.hits[i].hit.slot < 5 || result.hits[i].hit.slot >= 55) == (i < 10));
+  }
+}
+
+TEST_CASE("diversity: every round of several has its own page") {
+  std::mt19937_64 random(12);
+  FakeSearcher searcher(Metric::kCosine, random_rows(random, Metric::kCosine, 300, 4));
+  auto request = two_interests(searcher);
+  RefineRequest rounds;
+  rounds.rounds = 3;
+  rounds.strategy = Explore{0};  // Keeps the query: the rounds find what one answer finds.
+  rounds.query = request;
+  const auto plain = retrieve_refined(rounds, 60, {}, searcher).value();
+  request.page = 10;
+  request.diversity = Diversity{Mmr{0.4}, 0};
+  rounds.query = request;
+  const auto paged = retrieve_refined(rounds, 60, {}, searcher).value();
+  REQUIRE(paged.hits.size() == 60);
+  for (std::size_t round = 0; round < 3; ++round) {
+    CAPTURE(round);
+    std::vector<InterestHit> before, after;
+    for (std::size_t i = 20 * round; i < 20 * (round + 1); ++i) {
+      before.push_back({plain.hits[i].hit, *plain.hits[i].component, plain.hits[i].rank});
+      after.push_back({paged.hits[i].hit, *paged.hits[i].component, paged.hits[i].rank});
+    }
+    std::vector<std::size_t> turns;
+    for (const InterestHit& hit : before) turns.push_back(hit.component);
+    const auto wanted = diversified_page(*request.diversity, before, 10, turns, searcher).value();
+    CHECK(slots_of(after) == slots_of(wanted));
+    CHECK(slots_of(after) != slots_of(before));
+  }
 }

@@ -79,6 +79,7 @@ InterestsRequest random_request(std::mt19937_64& random, const FakeSearcher& sea
   request.represent = static_cast<Represent>(random() % 3);
   request.allocation = static_cast<Allocation>(random() % 3);
   request.merge = static_cast<MergeOrder>(random() % 2);
+  if (random() % 3 == 0) request.page = static_cast<std::uint32_t>(random() % 20);
   request.exclude_history = random() % 4 != 0;
   if (random() % 3 == 0) request.half_life_seconds = 0.5 + static_cast<double>(random() % 500);
   const bool by_vector = !request.vector.empty();
@@ -494,5 +495,38 @@ TEST_CASE("interests: promises hold on random requests") {
     }
     const auto again = retrieve_interests(request, limit, excluded, searcher).value();
     REQUIRE(slots_of(again.hits) == slots_of(result.hits));
+  }
+}
+
+TEST_CASE("interests: behind the first page hits come by score") {
+  for (unsigned seed = 1; seed <= 100; ++seed) {
+    CAPTURE(seed);
+    std::mt19937_64 random(seed);
+    const Metric metric = metric_by_number(random());
+    FakeSearcher searcher(metric, random_rows(random, metric, 80, 4));
+    InterestsRequest request;
+    for (std::size_t i = 0; i < 3; ++i) {
+      request.components.push_back({searcher.rows()[i], 1.0 + static_cast<double>(i), -1});
+    }
+    const std::size_t limit = 1 + random() % 60;
+    const auto by_turns = retrieve_interests(request, limit, {}, searcher).value();
+    request.page = static_cast<std::uint32_t>(1 + random() % 70);
+    const auto paged = retrieve_interests(request, limit, {}, searcher).value();
+    auto wanted = by_turns.hits;
+    const auto page_end =
+        wanted.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(request.page, limit));
+    std::sort(page_end, wanted.end(),
+              [&](const auto& a, const auto& b) { return searcher.precedes(a.hit, b.hit); });
+    REQUIRE(slots_of(paged.hits) == slots_of(wanted));
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      CHECK(paged.hits[i].component == wanted[i].component);
+      CHECK(paged.hits[i].rank == wanted[i].rank);
+    }
+    // By score there is no other order to begin with.
+    request.merge = MergeOrder::kScore;
+    const auto scored = retrieve_interests(request, limit, {}, searcher).value();
+    request.page = 0;
+    CHECK(slots_of(scored.hits) ==
+          slots_of(retrieve_interests(request, limit, {}, searcher).value().hits));
   }
 }

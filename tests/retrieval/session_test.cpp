@@ -360,6 +360,7 @@ TEST_CASE("session: the first round is what a query by the same interests finds"
     query.min_quota = static_cast<std::uint32_t>(random() % 4);
     query.allocation = static_cast<Allocation>(random() % 3);
     query.merge = static_cast<MergeOrder>(random() % 2);
+    query.page = static_cast<std::uint32_t>(random() % 20);
     const std::size_t limit = 1 + random() % 30;
     const auto expected = retrieve_interests(query, limit, SlotSet(), searcher);
     REQUIRE(expected.has_value());
@@ -371,6 +372,7 @@ TEST_CASE("session: the first round is what a query by the same interests finds"
     request.min_quota = query.min_quota;
     request.allocation = query.allocation;
     request.merge = query.merge;
+    request.page = query.page;
     request.seed = query.seed;
     for (const HistoryItem& item : query.history) request.excluded.add(*item.slot);
     const auto round = retrieve_session_round(std::move(request), searcher);

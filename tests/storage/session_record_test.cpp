@@ -56,6 +56,10 @@ SessionDefinition random_definition(Random& random) {
   }
   if (random() % 2 == 0) definition.person = random_vector(random, dim);
   definition.excluded = random_ids(random, 100);
+  if (random() % 2 == 0) definition.page = 1 + static_cast<std::uint32_t>(random() % 1000);
+  if (definition.page > 0 && random() % 2 == 0) {
+    definition.page_mmr_lambda = static_cast<double>(random() % 1001) / 1000;
+  }
   if (random() % 2 == 0) definition.person_id = "Zoë/2";
   if (random() % 2 == 0) {
     definition.adapter_version = random() >> (random() % 64);
