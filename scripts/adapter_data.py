@@ -1,5 +1,6 @@
 """Interactions to train on: files of a recommendation set or the events of a daemon's users."""
 
+import copy
 import gzip
 import hashlib
 import pathlib
@@ -112,6 +113,16 @@ class Samples:
         for begin, end in zip(begins[:-1], begins[1:], strict=True):
             last_trained[begin] = end - (2 if end - begin >= 3 else 0)
         self._trained_end = last_trained
+
+    def with_validation_as_targets(self, seed: int, judged_share: float = 0.25) -> "Samples":
+        """The same people, where the validation's items are trained on: those of most people, drawn
+        by seed. The others' are the validation."""
+        other = copy.copy(self)
+        pairs = self.of["valid"]
+        pairs = pairs[np.random.default_rng(seed).permutation(len(pairs))]
+        judged = max(1, round(judged_share * len(pairs)))
+        other.of = self.of | {"valid": pairs[:judged], "train": pairs[judged:]}
+        return other
 
     def batch(self, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Histories B x longest (0: padding) and wanted items B."""

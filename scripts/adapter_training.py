@@ -23,8 +23,9 @@ MEASURES = tuple(f"{name}@{depth}" for depth in DEPTHS for name in ("hr", "ndcg"
 JUDGE_BATCH = 512
 NOT_FOUND = 1 << 40
 # What the first stage does not depend on: its checkpoint may be the start of several second stages.
-OF_SECOND_STAGE = {"rounds", "decay", "later_rounds", "context_includes_history", "adapter_epochs",
-                   "adapter_learning_rate", "tuning_learning_rate", "adapter_share"}
+OF_SECOND_STAGE = {"rounds", "decay", "later_rounds", "near_items", "adapter_targets",
+                   "context_includes_history", "adapter_epochs", "adapter_learning_rate",
+                   "tuning_learning_rate", "adapter_share"}
 
 
 class CheckpointError(Exception):
@@ -36,9 +37,14 @@ class Plan:
     """How to train. The defaults are the paper's, but for epochs and seed."""
     rounds: int = 5
     decay: float = 0.3
-    # Which samples later rounds learn from: "all", as in the paper, or "missed", those whose wanted
-    # item no earlier round has retrieved.
+    # Which samples later rounds learn from: "all", as in the paper; "missed", those whose wanted item
+    # no earlier round has retrieved; "near", those of them whose wanted item is among the
+    # `near_items` best of the first round, and then it is ranked among these.
     later_rounds: str = "all"
+    near_items: int = 400
+    # Whose wanted items the second stage learns: "train", those the backbone has learned; "valid",
+    # those of the validation of most people, while the others' choose the epoch.
+    adapter_targets: str = "train"
     # "bce": the paper's, over the wanted item and `negatives` of its own | "softmax" over all
     # items | "sampled": softmax over the wanted item and `negatives` that a batch shares.
     loss: str = "bce"
@@ -120,6 +126,8 @@ class Loss:
         histories, wanted = self._samples.batch(pairs)
         history = torch.from_numpy(histories).to(self._device)
         target = torch.from_numpy(wanted).to(self._device)
+        if plan.later_rounds == "near" and rounds > 1:
+            return self._of_near_misses(model, pairs, history, target, rounds)
         contexts: list[torch.Tensor] = []
         users = model_of.unroll_rounds(model, history, rounds,
                                        None if plan.context_includes_history else history, contexts)
@@ -134,6 +142,44 @@ class Loss:
                 losses = losses[is_missed]
             if len(losses) > 0:
                 total = total + plan.decay ** number * losses.mean()
+        return total
+
+    def _of_near_misses(self, model: model_of.Recommender, pairs: np.ndarray,
+                        history: torch.Tensor, target: torch.Tensor,
+                        rounds: int) -> torch.Tensor:
+        """What no ranking would bring to the front teaches later rounds nothing but how common items
+        are; what is nearly there teaches them what to put first."""
+        plan, first_items = self._plan, model.shape.round_items
+        known = None if plan.context_includes_history else history
+        first = model.first_vectors(history)
+        total = torch.zeros((), device=self._device)
+        if first.requires_grad:
+            total = total + self._loss_of(model, pairs, target)(first).mean()
+        with torch.no_grad():
+            scores = model.scores(first)
+            if known is not None:
+                scores.scatter_(1, known, float("-inf"))
+            place = (scores > scores.gather(1, target[:, None])).sum(dim=1)
+            is_near = (place >= first_items) & (place < plan.near_items)
+        if not is_near.any():
+            return total
+        target, known = target[is_near], None if known is None else known[is_near]
+        near = scores[is_near].topk(min(plan.near_items, model.shape.item_count), dim=1)
+        near = near.indices[:, first_items:]
+        is_target = near == target[:, None]
+        contexts: list[torch.Tensor] = []
+        users = model_of.unroll_rounds(model, history[is_near], rounds, known, contexts)
+        vectors, bias = model.items(near), model.bias[near]
+        was_retrieved = torch.zeros_like(is_target)
+        for number in range(1, rounds):
+            was_retrieved |= (near[:, :, None] == contexts[number - 1][:, None, :]).any(dim=2)
+            is_missed = ~(was_retrieved & is_target).any(dim=1)
+            if not is_missed.any():
+                break
+            scores = (vectors * users[number][:, None]).sum(dim=2) + bias
+            scores = scores.masked_fill(was_retrieved & ~is_target, float("-inf"))
+            losses = scores.logsumexp(dim=1) - scores[is_target]
+            total = total + plan.decay ** number * losses[is_missed].mean()
         return total
 
     def _loss_of(self, model: model_of.Recommender, pairs: np.ndarray,
@@ -272,6 +318,8 @@ class Stage:
         progress = Progress(f"{self.name}, epoch {epoch + 1}", sum(map(len, batches)))
         loss_of = Loss(self._samples, self._plan, self._device, random)
         model.train()
+        if model.adapter is not None and self._plan.tuning_learning_rate == 0:
+            model.backbone.eval()  # As it will be asked.
         total, count = torch.zeros((), device=self._device), 0
         for pairs in batches:
             optimiser.zero_grad(set_to_none=True)

@@ -80,7 +80,11 @@ def _run(options: argparse.Namespace) -> int:
     torch.manual_seed(plan.seed)
     base, adapted = (model_of.Recommender(shape, has_adapter).to(device)
                      for has_adapter in (False, True))
-    stages = {name: Stage(name, options.out, plan, samples, device) for name in ("base", "adapter")}
+    of_adapter = samples
+    if plan.adapter_targets == "valid":
+        of_adapter = samples.with_validation_as_targets(plan.seed)
+    stages = {"base": Stage("base", options.out, plan, samples, device),
+              "adapter": Stage("adapter", options.out, plan, of_adapter, device)}
     if not stages["base"].run(base, deadline):
         return _out_of_time()
     adapted.load_state_dict(base.state_dict(), strict=False)
@@ -179,7 +183,8 @@ def _arguments() -> argparse.Namespace:
 def _add_fields(group: argparse._ArgumentGroup, defaults: object, left_out: set[str]) -> None:
     """One option a field, with the field's type and default."""
     choices = {"backbone": model_of.BACKBONES, "activation": tuple(model_of.ACTIVATIONS),
-               "loss": ("bce", "softmax", "sampled"), "later_rounds": ("all", "missed"),
+               "loss": ("bce", "softmax", "sampled"), "later_rounds": ("all", "missed", "near"),
+               "adapter_targets": ("train", "valid"),
                "choose_by": MEASURES}
     for entry in fields(defaults):
         if entry.name in left_out:
@@ -196,10 +201,12 @@ def _add_fields(group: argparse._ArgumentGroup, defaults: object, left_out: set[
 def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
     positive = ("dim", "round_items", "max_history", "layers", "heads", "inner", "hidden", "rounds",
                 "negatives", "batch", "epochs", "adapter_epochs", "limit", "learning_rate",
-                "adapter_learning_rate", "clip")
+                "adapter_learning_rate", "clip", "near_items")
     for name in positive:
         if getattr(options, name) <= 0:
             parser.error(f"--{name.replace('_', '-')} must be above 0")
+    if options.near_items <= options.round_items:
+        parser.error("--near-items must be above --round-items")
     if options.dim % options.heads:
         parser.error("--heads must divide --dim")
     for name, low, high in (("dropout", 0, 0.99), ("decay", 0, 1), ("patience", 0, 10**6),

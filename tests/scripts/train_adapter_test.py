@@ -18,6 +18,7 @@ except ImportError:
 else:
     import adapter_data
     import adapter_model as model_of
+    import adapter_training
     import safetensors_file
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -176,6 +177,58 @@ class Data(unittest.TestCase):
                     torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
             self.assertGreater(len(widths), 3)
 
+    def test_validation_can_be_learned_by_most_and_judged_by_the_others(self):
+        random = np.random.default_rng(SEED)
+        sequences = [random.integers(1, 60, length) for length in random.integers(1, 30, 40)]
+        samples = adapter_data.Samples(adapter_data.Interactions(list(range(60)), sequences), 12)
+        before = {split: pairs.tolist() for split, pairs in samples.of.items()}
+        other = samples.with_validation_as_targets(SEED)
+        again = samples.with_validation_as_targets(SEED)
+        self.assertEqual(other.of["train"].tolist(), again.of["train"].tolist())
+        self.assertEqual(sorted(other.of["train"].tolist() + other.of["valid"].tolist()),
+                         sorted(before["valid"]))
+        self.assertEqual(len(other.of["valid"]), round(len(before["valid"]) / 4))
+        self.assertEqual(other.of["test"].tolist(), before["test"])
+        self.assertEqual({split: pairs.tolist() for split, pairs in samples.of.items()}, before)
+
+    def test_near_misses_are_ranked_among_what_the_first_round_had_next(self):
+        random = np.random.default_rng(SEED)
+        sequences = [random.integers(1, 61, length) for length in random.integers(4, 30, 60)]
+        samples = adapter_data.Samples(adapter_data.Interactions(list(range(61)), sequences), 12)
+        torch.manual_seed(SEED)
+        model = model_of.Recommender(model_of.Shape(**SMALL), True).eval()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.3 * torch.randn_like(parameter))
+        plan = adapter_training.Plan(later_rounds="near", near_items=25, decay=0.5)
+        pairs = samples.of["train"][:80]
+        losses = {1: [], 2: []}
+        with torch.no_grad():
+            for pair in pairs:
+                histories, wanted = samples.batch(pair[None])
+                history, target = torch.from_numpy(histories), int(wanted[0])
+                contexts = []
+                users = model_of.unroll_rounds(model, history, 3, history, contexts)
+                scores = model.scores(users[0])[0]
+                scores[history[0]] = float("-inf")
+                near = scores.argsort(descending=True)[:25].tolist()[5:]
+                if target not in near:
+                    continue
+                for number in (1, 2):
+                    seen = {item for context in contexts[:number] for item in context[0].tolist()}
+                    if target in seen:
+                        break
+                    left = torch.tensor([item for item in near if item not in seen])
+                    chances = model.scores(users[number])[0][left].log_softmax(dim=0)
+                    losses[number].append(-float(chances[left == target]))
+            found = adapter_training.Loss(samples, plan, torch.device("cpu"), random)
+            first = model.first_vectors(torch.from_numpy(samples.batch(pairs)[0]))
+            self.assertFalse(first.requires_grad)
+            loss = float(found(model, pairs, 3))
+        self.assertGreater(len(losses[1]), len(losses[2]))
+        self.assertGreater(len(losses[2]), 5)
+        self.assertAlmostEqual(loss, 0.5 * np.mean(losses[1]) + 0.25 * np.mean(losses[2]), places=4)
+
     def test_a_wrong_line_is_told(self):
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
@@ -232,18 +285,23 @@ class Training(unittest.TestCase):
             folder = pathlib.Path(name)
             write_chains(folder)
             reports = []
-            for out, rate in (("tuned", 0.01), ("kept", 0)):
+            near_misses = ("--later-rounds", "near", "--near-items", 30, "--adapter-targets", "valid")
+            for out, rate, rounds in (("tuned", 0.01, ("--later-rounds", "missed")),
+                                      ("kept", 0, ("--later-rounds", "missed")),
+                                      ("near", 0, near_misses)):
                 if reports:
                     (folder / out).mkdir()
                     shutil.copy(folder / "tuned" / "base.checkpoint.pt", folder / out)
                 done = self.train(folder, folder / out, "--epochs", 3, "--adapter-epochs", 2,
-                                  "--tuning-learning-rate", rate, "--later-rounds", "missed",
-                                  "--loss", "sampled", "--choose-by", "ndcg@50")
+                                  "--tuning-learning-rate", rate, *rounds, "--loss", "sampled",
+                                  "--choose-by", "ndcg@50")
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
                 self.assertEqual("goes on after epoch 3" in done.stdout, bool(reports))
                 reports.append(json.loads((folder / out / "report.json").read_text("utf-8")))
-            tuned, kept = (report["test"] for report in reports)
+            tuned, kept, near = (report["test"] for report in reports)
             self.assertEqual(tuned["base"], kept["base"])
+            self.assertEqual(near["adapter, 1 round"], kept["base"])
+            self.assertNotEqual(near["adapter, 3 rounds"], kept["adapter, 3 rounds"])
             self.assertEqual(kept["adapter, 1 round"], kept["base"])
             self.assertNotEqual(tuned["adapter, 1 round"], tuned["base"])
             self.assertNotEqual(kept["adapter, 3 rounds"], kept["base"])
