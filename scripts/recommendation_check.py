@@ -18,7 +18,8 @@ from progress import Progress
 from recommendation_daemon import SEARCHES_PER_REQUEST, LoadedSet
 from recommendation_data import Person, RecommendationSet
 from recommendation_methods import Method, search_body
-from recommendation_oracle import Answer, Catalogue, Oracle, StoredUser, Unsupported, unit
+from recommendation_oracle import (Answer, Catalogue, Oracle, Order, StoredUser, Unsupported,
+                                   unit)
 from tessera_client import chunks
 
 SAME_SCORE = 2e-6
@@ -132,7 +133,7 @@ def _difference(oracle: Oracle, want: Answer, found: dict[str, Any], quotas: dic
     item = _wrong_score(oracle, want, found)
     if item is not None:
         return f"another score of {item}"
-    place = first_out_of_order(found, want.shares, want.merge)
+    place = first_out_of_order(found, want.shares, want.order, oracle)
     return f"another order from place {place} on" if place else ""
 
 
@@ -160,26 +161,50 @@ def _wrong_score(oracle: Oracle, want: Answer, found: dict[str, Any]) -> int | N
     return None
 
 
-def first_out_of_order(found: dict[str, Any], shares: dict[int, float], merge: str) -> int:
-    """The first place, from 1, that the merge does not allow, 0 if there is none. "interleave": by
+def first_out_of_order(found: dict[str, Any], shares: dict[int, float], order: Order,
+                       oracle: Oracle | None = None) -> int:
+    """The first place, from 1, that the order does not allow, 0 if there is none. "interleave": by
     turns, each to a component that is furthest behind its share (by cluster); "score": none scores
-    more than the one before."""
+    more than the one before. With `mmr`, which needs the oracle: nothing else of whose turn it is
+    was worth more. Behind the page: by score."""
     points, interests = found["points"], found["interests"]
     scores = np.array([point["interest"]["score"] for point in points])
-    if merge == "score":
-        rising = np.flatnonzero(np.diff(scores) > SAME_SCORE)
-        return int(rising[0]) + 2 if len(rising) else 0
-    weights = np.array([shares[interest["cluster"]] for interest in interests])
-    left = np.array([interest["returned"] for interest in interests])
-    taken = np.zeros(len(weights))
-    last = np.full(len(weights), np.inf)
-    for place, point in enumerate(points, 1):
-        component = point["interest"]["component"]
-        behind = np.where(left > taken, weights * place - taken, -np.inf)
-        if (behind[component] < behind.max() - SAME_SHARE
-                or point["interest"]["rank"] != taken[component]
-                or scores[place - 1] > last[component] + SAME_SCORE):
-            return place
-        taken[component] += 1
-        last[component] = scores[place - 1]
+    components = np.array([point["interest"]["component"] for point in points])
+    page = len(points) if order.page is None else min(order.page, len(points))
+    if order.merge == "interleave":
+        weights = np.array([shares[interest["cluster"]] for interest in interests])
+        left = np.array([interest["returned"] for interest in interests])
+        taken = np.zeros(len(weights))
+        for place, component in enumerate(components[:page], 1):
+            behind = np.where(left > taken, weights * place - taken, -np.inf)
+            if behind[component] < behind.max() - SAME_SHARE:
+                return place
+            taken[component] += 1
+    for place in range(page):
+        of_turn = np.arange(place, len(points))
+        if order.merge == "interleave":
+            of_turn = of_turn[components[place:] == components[place]]
+        worth = scores[of_turn]
+        if order.mmr is not None:
+            ids = [point["id"] for point in points]
+            worth = oracle.marginal_relevance([ids[at] for at in of_turn],
+                                              dict(zip(ids, scores.tolist(), strict=True)),
+                                              ids[:place], order.mmr)
+        if worth[0] < worth.max() - SAME_SCORE:
+            return place + 1
+    rising = np.flatnonzero(np.diff(scores[page:]) > SAME_SCORE)
+    return page + int(rising[0]) + 2 if len(rising) else _wrong_rank(points, scores)
+
+
+def _wrong_rank(points: list[dict[str, Any]], scores: np.ndarray) -> int:
+    """The place, from 1, of a hit whose rank is not that among its component's hits, nearest first;
+    0: there is none."""
+    nearest_first = sorted(range(len(points)), key=lambda at: points[at]["interest"]["rank"])
+    last: dict[int, tuple[int, float]] = {}  # Component -> the rank and score before.
+    for at in nearest_first:
+        interest = points[at]["interest"]
+        rank, score = last.get(interest["component"], (-1, np.inf))
+        if interest["rank"] != rank + 1 or scores[at] > score + SAME_SCORE:
+            return at + 1
+        last[interest["component"]] = (interest["rank"], scores[at])
     return 0

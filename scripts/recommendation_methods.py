@@ -12,7 +12,9 @@ ROUNDS = 5
 RECENT = 5
 
 # One configuration for all data: what to use where nobody can choose on a validation split.
-DEFAULT_SETTINGS = {"max_components": 10, "blend": 0.25, "blend_with": "history"}
+MIXTURE = {"max_components": 10, "blend": 0.25, "blend_with": "history"}
+FIRST_PAGE = {"page": 20, "diversity": {"mmr": {"lambda": 0.6}}}
+DEFAULT_SETTINGS = MIXTURE | FIRST_PAGE
 DEFAULT_SMOOTHING = {"neighbors": 10, "lambda": 0.4}
 
 BLENDS = (0.1, 0.25, 0.5, 0.75)
@@ -78,19 +80,25 @@ def _mixtures() -> list[Method]:
 def _variants() -> list[Method]:
     """Other parts of the method exchanged, each in the default configuration."""
     ward = {"clustering": "ward", "represent": "medoid"}
-    return [_interests(name, "variants", DEFAULT_SETTINGS | change) for name, change in (
-        ("default, score order", {"merge": "score"}),
-        ("default, equal quotas", {"allocation": "equal"}),
-        ("default, quotas >= 5", {"min_quota": 5}),
-        ("default, medoids", {"represent": "medoid"}),
-        ("default, ward", {"clustering": "ward"}),
-        ("ward medoids", ward | {"blend": 0}),
-        ("default, mmr .7", {"diversity": {"mmr": {"lambda": 0.7}}}),
-        # Smoothing finds more and is less diverse, which this gives back.
-        *((f"default, smoothed, mmr {_short(share)}",
-           {"smoothing": DEFAULT_SMOOTHING, "diversity": {"mmr": {"lambda": share}}})
-          for share in (0.6, 0.7, 0.8)),
-    )]
+    smoothing = {"smoothing": DEFAULT_SMOOTHING}
+    variants = [_interests(f"default, {name}", "variants", DEFAULT_SETTINGS | change)
+                for name, change in (("equal quotas", {"allocation": "equal"}),
+                                     ("quotas >= 5", {"min_quota": 5}),
+                                     ("medoids", {"represent": "medoid"}),
+                                     ("ward", {"clustering": "ward"}))]
+    variants.append(_interests("ward medoids", "variants", DEFAULT_SETTINGS | ward | {"blend": 0}))
+    # How the answer is ordered, without and with smoothing.
+    orders: dict[str, dict[str, Any]] = {
+        "turns": {}, "score order": {"merge": "score"}, "page of turns": {"page": 20}}
+    for share in (0.5, 0.7, 0.8):
+        orders[f"page of mmr {_short(share)}"] = {"page": 20,
+                                                  "diversity": {"mmr": {"lambda": share}}}
+    orders["mmr .7 of 400"] = {"diversity": {"mmr": {"lambda": 0.7}}}
+    for name, order in orders.items():
+        variants.append(_interests(f"default, {name}", "variants", MIXTURE | order))
+        variants.append(_interests(f"default, smoothed, {name}", "variants",
+                                   MIXTURE | smoothing | order))
+    return variants
 
 
 def _smoothings() -> list[Method]:

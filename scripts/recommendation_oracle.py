@@ -37,7 +37,24 @@ class Answer:
     shares: dict[int, float] = field(default_factory=dict)  # By cluster, as `quotas`.
     vectors: dict[int, np.ndarray] = field(default_factory=dict)  # By cluster.
     excluded: set[int] = field(default_factory=set)
+    order: "Order" = field(default_factory=lambda: Order())
+
+
+@dataclass(frozen=True)
+class Order:
+    """How hits follow each other: by turns ("interleave") or by score, the first `page` of them so
+    chosen that each is unlike those before it (`mmr`: lambda), those behind by score."""
     merge: str = "interleave"
+    page: int | None = None  # None: all.
+    mmr: float | None = None
+
+    @classmethod
+    def of(cls, interests: dict[str, Any]) -> "Order":
+        diversity = interests.get("diversity", {})
+        if diversity and ("mmr" not in diversity or "page" not in interests):
+            raise Unsupported("diversity without a page, or other than mmr")
+        return cls(interests.get("merge", "interleave"), interests.get("page"),
+                   diversity["mmr"].get("lambda", 0.5) if diversity else None)
 
 
 @dataclass
@@ -210,8 +227,9 @@ class Oracle:
         for key, known in (("clustering", "global"), ("scope", "global")):
             if interests.get(key, known) != known:
                 raise Unsupported(f"{key} {interests[key]}")
-        if interests.get("allocation") == "sampled" or "diversity" in interests:
-            raise Unsupported("sampled allocation or diversity")
+        if interests.get("allocation") == "sampled":
+            raise Unsupported("sampled allocation")
+        order = Order.of(interests)
         user = interests.get("user")
         stored = self._users[user] if user is not None else None
         history = stored.history if stored else interests["history"]
@@ -227,10 +245,9 @@ class Oracle:
         weights = np.array([group.weight for group in groups])
         vectors = [self._component(group, interests, history, vector) for group in groups]
         shares = active(weights / weights.sum(), limit, interests)
-        answer, quotas = self._mixture(vectors, shares, limit, excluded | set(history),
-                                       interests.get("merge", "interleave"))
+        answer, quotas = self._mixture(vectors, shares, limit, excluded | set(history), order)
         answer.excluded = excluded | set(history)
-        answer.merge = interests.get("merge", "interleave")
+        answer.order = order
         for group, quota, share, own in zip(groups, quotas, shares, vectors, strict=True):
             if share > 0:
                 answer.quotas[group.cluster] = quota
@@ -276,7 +293,7 @@ class Oracle:
         return unit(blend * towards + (1 - blend) * own)
 
     def _mixture(self, vectors: list[np.ndarray], shares: np.ndarray, limit: int,
-                 excluded: set[int], merge: str) -> tuple[Answer, list[int]]:
+                 excluded: set[int], order: Order) -> tuple[Answer, list[int]]:
         """One search a component; an item goes to the component that scores it best, and the
         other one takes its next. A component never needs more than `limit` of its list."""
         limit = min(limit, len(self._items) - int(np.isin(self._items, list(excluded)).sum()))
@@ -302,11 +319,32 @@ class Oracle:
         lists = [[item for item in found[component].ids[:position[component]]
                   if owner.get(item) == component] for component in range(len(vectors))]
         scores = {item: found[component].scores[item] for item, component in owner.items()}
-        if merge == "score":
-            ids = sorted(scores, key=lambda item: (-scores[item], item))
-        else:
-            ids = interleaved(lists, shares)
-        return Answer(ids, {}, scores), quotas
+        return Answer(self._ordered(lists, shares, scores, order), {}, scores), quotas
+
+    def _ordered(self, lists: list[list[int]], shares: np.ndarray, scores: dict[int, float],
+                 order: Order) -> list[int]:
+        nearest_first = sorted(scores, key=lambda item: (-scores[item], item))
+        page = len(scores) if order.page is None else min(order.page, len(scores))
+        left: list[list[int]] = [list(found) for found in lists]
+        turns = turns_of([len(found) for found in lists], shares)
+        if order.merge == "score":
+            left, turns = [list(nearest_first)], [0] * len(scores)
+        ids: list[int] = []
+        for turn in turns[:page]:
+            place = 0
+            if order.mmr is not None:
+                place = int(np.argmax(self.marginal_relevance(left[turn], scores, ids, order.mmr)))
+            ids.append(left[turn].pop(place))
+        return ids + [item for item in nearest_first if item not in ids]
+
+    def marginal_relevance(self, items: list[int], scores: dict[int, float], chosen: list[int],
+                           share: float) -> np.ndarray:
+        """What each of `items` is worth beside those chosen; the first is worth its score."""
+        relevance = np.array([scores[item] for item in items])
+        if not chosen:
+            return relevance
+        redundancy = (self._vectors[items] @ self._vectors[chosen].T).max(axis=1)
+        return share * relevance - (1 - share) * redundancy
 
     # ---- rounds ---------------------------------------------------------------------------------
 
@@ -377,14 +415,14 @@ class Oracle:
         return unit(moved.mean(axis=0))
 
 
-def interleaved(lists: list[list[int]], shares: np.ndarray) -> list[int]:
-    """At every place from the component that is furthest behind its share, ties to the first."""
-    merged: list[int] = []
-    taken = [0] * len(lists)
-    while len(merged) < sum(map(len, lists)):
-        open_ones = [c for c in range(len(lists)) if taken[c] < len(lists[c])]
+def turns_of(sizes: list[int], shares: np.ndarray) -> list[int]:
+    """At every place the component that is furthest behind its share, ties to the first."""
+    turns: list[int] = []
+    taken = [0] * len(sizes)
+    while len(turns) < sum(sizes):
+        open_ones = [c for c in range(len(sizes)) if taken[c] < sizes[c]]
         component = max(open_ones, key=lambda c: share_place(
-            shares[c] * (len(merged) + 1) - taken[c]))
-        merged.append(lists[component][taken[component]])
+            shares[c] * (len(turns) + 1) - taken[c]))
+        turns.append(component)
         taken[component] += 1
-    return merged
+    return turns

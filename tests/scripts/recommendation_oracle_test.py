@@ -6,8 +6,8 @@ import unittest
 import numpy as np
 import recommendation_data as recs
 from recommendation_check import Check, compare, first_out_of_order
-from recommendation_oracle import (Catalogue, Group, Oracle, StoredUser, Unsupported,
-                                   active, interleaved, largest_remainder, smoothed, unit)
+from recommendation_oracle import (Catalogue, Group, Oracle, Order, StoredUser, Unsupported,
+                                   active, largest_remainder, smoothed, turns_of, unit)
 
 SEED = 7
 
@@ -55,20 +55,17 @@ class Parts(unittest.TestCase):
             limit = int(random.integers(1, 100))
             seats = largest_remainder(weights, limit)
             self.assertEqual(seats, largest_remainder(shaken, limit), (counts, limit))
-            ends = np.cumsum(seats)
-            lists = [list(range(end - size, end)) for end, size in zip(ends, seats, strict=True)]
-            self.assertEqual(interleaved(lists, weights), interleaved(lists, shaken))
+            self.assertEqual(turns_of(seats, weights), turns_of(seats, shaken))
             np.testing.assert_array_equal(active(weights, limit, {}) > 0,
                                           active(shaken, limit, {}) > 0)
 
     def test_every_prefix_is_near_the_shares(self):
         shares = np.array([0.5, 0.3, 0.2])
-        lists = [list(range(0, 50)), list(range(50, 80)), list(range(80, 100))]
-        merged = interleaved(lists, shares)
-        self.assertEqual(sorted(merged), list(range(100)))
+        turns = turns_of([50, 30, 20], shares)
         for size in range(1, 101):
-            got = [len(set(merged[:size]) & set(items)) for items in lists]
-            self.assertTrue(np.all(np.abs(np.array(got) - shares * size) <= 1), (size, got))
+            got = np.bincount(turns[:size], minlength=3)
+            self.assertTrue(np.all(np.abs(got - shares * size) <= 1), (size, got))
+        self.assertEqual(got.tolist(), [50, 30, 20])
 
 
 class Answers(unittest.TestCase):
@@ -183,7 +180,6 @@ class Comparison(unittest.TestCase):
 
     def found(self, ids, owners=None):
         """Points as the daemon lists them; owners by the scores, as the oracle's."""
-        taken = dict.fromkeys(self.clusters, 0)
         points = []
         for item in ids:
             scores = {cluster: float(self.vectors[item] @ vector)
@@ -192,9 +188,12 @@ class Comparison(unittest.TestCase):
             owner = (owners or {}).get(item) or min(scores,
                                                     key=lambda c: abs(scores[c] - near))
             points.append({"id": item, "score": scores[owner], "interest": {
-                "component": self.clusters.index(owner), "rank": taken[owner],
-                "score": scores[owner]}})
-            taken[owner] += 1
+                "component": self.clusters.index(owner), "score": scores[owner]}})
+        taken = [0] * len(self.clusters)
+        for interest in sorted((point["interest"] for point in points),
+                               key=lambda interest: -interest["score"]):
+            interest["rank"] = taken[interest["component"]]
+            taken[interest["component"]] += 1
         return {"points": points, "interests": [
             {"cluster": cluster, "quota": quota, "returned": quota}
             for cluster, quota in self.want.quotas.items()]}
@@ -240,9 +239,27 @@ class Comparison(unittest.TestCase):
         by_score = sorted(self.want.ids, key=lambda item: -self.want.scores[item])
         self.assertNotEqual(by_score, self.want.ids)
         self.assertFalse(self.passes(self.found(by_score)))
-        self.want.merge = "score"
+        self.want.order = Order("score")
         self.assertTrue(self.passes(self.found(by_score)))
         self.assertFalse(self.passes(self.found(self.want.ids)))
+
+    def test_behind_the_page_hits_come_by_score(self):
+        turns, scores = self.want.ids, self.want.scores
+        paged = turns[:9] + sorted(turns[9:], key=lambda item: -scores[item])
+        self.assertNotEqual(paged, turns)
+        self.want.order = Order(page=9)
+        self.assertTrue(self.passes(self.found(paged)))
+        self.assertFalse(self.passes(self.found(turns)))
+        self.assertFalse(self.passes(self.found(paged[:8] + [paged[9], paged[8]] + paged[10:])))
+
+    def test_on_a_diverse_page_nothing_was_worth_more(self):
+        self.search["query"]["interests"] |= {"page": 12, "diversity": {"mmr": {"lambda": 0.5}}}
+        plain = self.want.ids
+        self.want = self.oracle.answer_one(self.search)
+        self.assertNotEqual(self.want.ids, plain)
+        self.assertEqual(set(self.want.ids), set(plain))
+        self.assertTrue(self.passes(self.found(self.want.ids)))
+        self.assertFalse(self.passes(self.found(plain)))
 
     def test_another_score_is_not(self):
         found = self.found(self.want.ids)
@@ -258,9 +275,9 @@ class Comparison(unittest.TestCase):
                                for i, c in enumerate(components)],
                     "interests": [{"cluster": 1 + c, "returned": components.count(c)}
                                   for c in range(3)]}
-        self.assertEqual(first_out_of_order(listed(0, 1, 2, 0, 1), shares, "interleave"), 0)
-        self.assertEqual(first_out_of_order(listed(1, 0, 2, 1, 0), shares, "interleave"), 0)
-        self.assertEqual(first_out_of_order(listed(2, 1, 0, 1, 0), shares, "interleave"), 1)
+        self.assertEqual(first_out_of_order(listed(0, 1, 2, 0, 1), shares, Order()), 0)
+        self.assertEqual(first_out_of_order(listed(1, 0, 2, 1, 0), shares, Order()), 0)
+        self.assertEqual(first_out_of_order(listed(2, 1, 0, 1, 0), shares, Order()), 1)
 
 
 class ComparisonOfRounds(unittest.TestCase):
