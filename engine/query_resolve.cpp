@@ -21,6 +21,12 @@ Status QueryRun::check_vector(const std::vector<float>& vector, const std::strin
   return {};
 }
 
+Status QueryRun::prepare_vector(std::vector<float>& vector, const std::string& what) const {
+  TESSERA_RETURN_IF_ERROR(check_vector(vector, what));
+  if (field_->vectors->identity().metric != Metric::kCosine || index::normalise(vector)) return {};
+  return {Code::kInvalidArgument, what + ": all values are 0, and a cosine needs a direction"};
+}
+
 Result<std::uint32_t> QueryRun::slot_of(const PointId& id) const {
   SharedLock lock(collection_.state_mutex_);
   const auto slot = collection_.slots_.find(id);
@@ -90,10 +96,7 @@ Result<std::vector<retrieval::HistoryItem>> QueryRun::resolve_history(
       continue;
     }
     items[i].vector = std::get<std::vector<float>>(history[i].item);
-    TESSERA_RETURN_IF_ERROR(check_vector(items[i].vector, place(i)));
-    if (field_->vectors->identity().metric == Metric::kCosine) {
-      (void)index::normalise(items[i].vector);
-    }
+    TESSERA_RETURN_IF_ERROR(prepare_vector(items[i].vector, place(i)));
   }
   auto vectors = field_->vectors->vectors_of(slots);
   for (std::size_t i = 0; i < slots.size(); ++i) {
@@ -129,12 +132,11 @@ Result<retrieval::InterestsRequest> QueryRun::resolve_interests(const InterestsQ
   TESSERA_RETURN_IF_ERROR(prepare_scope(query));
   request.clusters = clusters_ == nullptr ? nullptr : &clusters_->clusters;
   for (const ComponentInput& component : query.components) {
-    TESSERA_RETURN_IF_ERROR(check_vector(
-        component.vector,
-        "query.interests.components[" + std::to_string(request.components.size()) + "]"));
     retrieval::GivenComponent given;
     given.vector = component.vector;
-    if (field_->vectors->identity().metric == Metric::kCosine) (void)index::normalise(given.vector);
+    TESSERA_RETURN_IF_ERROR(prepare_vector(
+        given.vector,
+        "query.interests.components[" + std::to_string(request.components.size()) + "]"));
     given.weight = component.weight;
     if (component.filter && !component.filter->empty()) {
       given.component_filter = static_cast<int>(scope_.component_bits.size());
@@ -144,11 +146,8 @@ Result<retrieval::InterestsRequest> QueryRun::resolve_interests(const InterestsQ
     request.components.push_back(std::move(given));
   }
   if (!query.vector.empty()) {
-    TESSERA_RETURN_IF_ERROR(check_vector(query.vector, "query.interests.vector"));
     request.vector = query.vector;
-    if (field_->vectors->identity().metric == Metric::kCosine) {
-      (void)index::normalise(request.vector);
-    }
+    TESSERA_RETURN_IF_ERROR(prepare_vector(request.vector, "query.interests.vector"));
   }
   TESSERA_RETURN_IF_ERROR(resolve_people(query, request));
   if (items_ != nullptr) {

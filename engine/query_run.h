@@ -79,6 +79,9 @@ class QueryRun {
   Status prepare_filter();
   Result<SlotBits> bits_of(const Filter& filter) const;
   Status check_vector(const std::vector<float>& vector, const std::string& what) const;
+  /// Checks a vector that stands for an interest, and for Cosine gives it unit length; one of zeros
+  /// has no direction that could be searched in.
+  Status prepare_vector(std::vector<float>& vector, const std::string& what) const;
   Result<std::uint32_t> slot_of(const PointId& id) const;
   // What a query names; see query_resolve.cpp.
   Result<std::vector<float>> resolve(const VectorInput& input, const char* what);

@@ -74,6 +74,17 @@ class BadInput(DaemonTest):
                          {"vectors": {"size": 4, "distance": "Hamming"}})
         self.assertEqual(self.client.call("GET", "/collections"), {"collections": [{"name": "c"}]})
 
+    def test_interests_without_a_direction(self):
+        self.client.call("PUT", "/collections/d", {"vectors": {"size": 4, "distance": "Cosine"}})
+        self.client.upsert("d", [1], [[1, 2, 3, 4]])
+        some, zeros = {"vector": [1, 2, 3, 4]}, [0, 0, 0, 0]
+        for what, interests in (
+                ("components[1]", {"components": [some, {"vector": zeros}]}),
+                ("history[0]", {"history": [zeros]}),
+                ("vector", {"components": [some], "vector": zeros})):
+            self.assertFails(400, f"query.interests.{what}: all values are 0", "POST",
+                             "/collections/d/points/query", {"query": {"interests": interests}})
+
     def test_queries(self):
         def query(status, text, body):
             self.assertFails(status, text, "POST", "/collections/c/points/query", body)
