@@ -37,8 +37,8 @@ class Plan:
     """How to train. The defaults are the paper's, but for epochs and seed."""
     rounds: int = 5
     decay: float = 0.3
-    # Which samples later rounds learn from: "all", as in the paper; "missed", those whose wanted item
-    # no earlier round has retrieved; "near", those of them whose wanted item is among the
+    # Which samples later rounds learn from: "all", as in the paper; "missed", those whose wanted
+    # item no earlier round has retrieved; "near", those of them whose wanted item is among the
     # `near_items` best of the first round, and then it is ranked among these.
     later_rounds: str = "all"
     near_items: int = 400
@@ -147,8 +147,8 @@ class Loss:
     def _of_near_misses(self, model: model_of.Recommender, pairs: np.ndarray,
                         history: torch.Tensor, target: torch.Tensor,
                         rounds: int) -> torch.Tensor:
-        """What no ranking would bring to the front teaches later rounds nothing but how common items
-        are; what is nearly there teaches them what to put first."""
+        """What no ranking would bring to the front teaches later rounds nothing but how common
+        items are; what is nearly there teaches them what to put first."""
         plan, first_items = self._plan, model.shape.round_items
         known = None if plan.context_includes_history else history
         first = model.first_vectors(history)

@@ -133,8 +133,8 @@ TEST_CASE("decode interests: the defaults and every setting", "[unit]") {
   const auto full = good_interests(R"("components":[
       {"vector":[1,0],"weight":0.5,"filter":{"must":{"has_id":[1]}}},{"vector":[0,1]}],
       "vector":[0.3,0.1],"max_components":256,"min_quota":0,"represent":"medoid","blend":1,
-      "blend_with":"history","allocation":"equal","seed":18446744073709551615,"merge":"score","page":20,
-      "exclude_history":false,"half_life":"1.5d")");
+      "blend_with":"history","allocation":"equal","seed":18446744073709551615,"merge":"score",
+      "page":20,"exclude_history":false,"half_life":"1.5d")");
   REQUIRE(full.components.size() == 2);
   CHECK(full.components[0].weight == 0.5);
   CHECK(full.components[0].filter->must.size() == 1);

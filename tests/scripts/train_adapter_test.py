@@ -285,7 +285,8 @@ class Training(unittest.TestCase):
             folder = pathlib.Path(name)
             write_chains(folder)
             reports = []
-            near_misses = ("--later-rounds", "near", "--near-items", 30, "--adapter-targets", "valid")
+            near_misses = ("--later-rounds", "near", "--near-items", 30,
+                           "--adapter-targets", "valid")
             for out, rate, rounds in (("tuned", 0.01, ("--later-rounds", "missed")),
                                       ("kept", 0, ("--later-rounds", "missed")),
                                       ("near", 0, near_misses)):
