@@ -49,7 +49,7 @@ class GroupsRun {
     query_.limit = std::max<std::size_t>(1, room_);
     std::size_t wanted_max =
         is_plain ? SIZE_MAX : saturating_product(query_.limit, kWantedFactorMax);
-    const auto* interests = std::get_if<InterestsQuery>(&request_.query.query);
+    const InterestsQuery* interests = interests_of(request_.query.query);
     if (interests != nullptr && interests->diversity) {
       // More candidates than that are refused.
       wanted_max = std::min(wanted_max, std::max(query_.limit, retrieval::kDiversityCandidatesMax));

@@ -19,6 +19,13 @@ inline Status named(const Status& status, const std::string& place) {
   return is_of_all ? status : status.with_context(place);
 }
 
+/// The interests of a query, or of its first round; null where it has none.
+inline const InterestsQuery* interests_of(const QueryKind& query) {
+  const auto* refine = std::get_if<RefineQuery>(&query);
+  return refine != nullptr ? std::get_if<InterestsQuery>(&refine->query)
+                           : std::get_if<InterestsQuery>(&query);
+}
+
 /// One query: ids resolved to vectors, filters to slots, prefetches run, then the method, records
 /// fetched. run() does it all; start(), then encoding() with accept_vectors() and wanted() with
 /// accept() by turns, and finish() do it step by step, so that the vectors and the searches of many

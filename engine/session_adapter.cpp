@@ -68,10 +68,10 @@ std::vector<std::vector<RoundIds>> ids_of(const std::vector<SessionRound>& round
     judgements.add(i < rounds.size() ? rounds[i].feedback : feedback);
     for (const PointId& id : judgements.liked()) ids[components.at(id)][i].liked.push_back(id);
     if (i > 0) {
-      for (const SessionHit& hit : rounds[i - 1].hits) {
-        auto& context = ids[hit.component][i - 1].context;
-        if (context.size() < context_size && !judgements.is_disliked(hit.id)) {
-          context.push_back(hit.id);
+      for (const SessionHit* hit : hits_by_place(rounds[i - 1])) {
+        auto& context = ids[hit->component][i - 1].context;
+        if (context.size() < context_size && !judgements.is_disliked(hit->id)) {
+          context.push_back(hit->id);
         }
       }
     }

@@ -56,6 +56,15 @@ std::vector<retrieval::SessionStart> starts_of(const SessionDefinition& definiti
 
 }  // namespace
 
+std::vector<const SessionHit*> hits_by_place(const SessionRound& round) {
+  std::vector<const SessionHit*> hits;
+  hits.reserve(round.hits.size());
+  for (const SessionHit& hit : round.hits) hits.push_back(&hit);
+  std::stable_sort(hits.begin(), hits.end(),
+                   [](const SessionHit* a, const SessionHit* b) { return a->place < b->place; });
+  return hits;
+}
+
 SessionRun::SessionRun(const CollectionImpl& collection, const SessionOptions& options,
                        const CancelToken& cancel)
     : collection_(collection),
@@ -174,12 +183,14 @@ Result<std::vector<retrieval::MovedInterest>> SessionRun::move(
   std::vector<PointId> read_ids;
   std::vector<std::size_t> read_places;
   for (const SessionRound& round : rounds) {
-    for (const SessionHit& hit : round.hits) {
+    for (const SessionHit* hit : hits_by_place(round)) {
       retrieval::ReturnedItem& item = items.emplace_back();
-      item.component = hit.component;
-      if (const auto found = scores.find(hit.id); found != scores.end()) item.score = found->second;
+      item.component = hit->component;
+      if (const auto found = scores.find(hit->id); found != scores.end()) {
+        item.score = found->second;
+      }
       if (!retrieval::reads_vector(options_.strategy, item)) continue;
-      read_ids.push_back(hit.id);
+      read_ids.push_back(hit->id);
       read_places.push_back(items.size() - 1);
     }
   }
@@ -326,11 +337,14 @@ Result<SessionRun::Round> SessionRun::make(const SessionDefinition& definition,
     made.record.moves.push_back(
         {moved[i].weight, static_cast<std::uint32_t>(answer.interests[i].quota), moved[i].shift});
   }
+  const auto returned = returned_counts(rounds, moved.size());
   for (const ScoredPoint& point : run_.result_.points) {
     // Products of huge values are infinite; a record holds numbers.
     constexpr float kMost = std::numeric_limits<float>::max();
+    const std::uint32_t component = point.interest->component;
+    const auto place = point.interest->rank - static_cast<std::uint32_t>(returned[component]);
     made.record.hits.push_back(
-        {point.record.id, std::clamp(point.score, -kMost, kMost), point.interest->component});
+        {point.record.id, std::clamp(point.score, -kMost, kMost), component, place});
   }
   report(definition, made.record);
   made.result = std::move(run_.result_);
@@ -342,13 +356,13 @@ Result<QueryResult> SessionRun::repeat(const SessionDefinition& definition,
   const SessionRound& last = rounds.back();
   request_.limit = last.hits.size();
   const std::vector<SessionRound> before(rounds.begin(), rounds.end() - 1);
-  std::vector<std::size_t> returned = returned_counts(before, definition.interests.size());
+  const auto returned = returned_counts(before, definition.interests.size());
   std::vector<PointId> ids;
   for (const SessionHit& hit : last.hits) ids.push_back(hit.id);
   const auto slots = slots_of(ids);
   for (std::size_t i = 0; i < slots.size(); ++i) {
     const SessionHit& hit = last.hits[i];
-    const auto rank = static_cast<std::uint32_t>(returned[hit.component]++);
+    const auto rank = static_cast<std::uint32_t>(returned[hit.component]) + hit.place;
     if (!slots[i]) continue;
     run_.found_.push_back({{*slots[i], hit.score},
                            HitInterest{hit.component, rank, hit.score},

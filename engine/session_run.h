@@ -10,6 +10,10 @@
 
 namespace tessera::engine {
 
+/// The hits of a round, those of each interest nearest first: what a page arranged for a person
+/// does not change what comes next.
+std::vector<const storage::SessionHit*> hits_by_place(const storage::SessionRound& round);
+
 /// One call on a session: its definition made of a request, or one of its rounds. Reads the
 /// collection and changes nothing.
 /// Thread rule: confined to the request.

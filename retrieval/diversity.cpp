@@ -45,12 +45,12 @@ Result<std::vector<std::size_t>> choose(const Choice& choice, const ValueOf& val
   chosen.reserve(limit);
   while (chosen.size() < limit) {
     TESSERA_RETURN_IF_ERROR(choice.searcher.check());
-    std::size_t best = 0;
-    double greatest = -std::numeric_limits<double>::infinity();
+    std::size_t best = left.size();
+    double greatest = 0;
     for (std::size_t i = 0; i < left.size(); ++i) {
       if (!choice.may_take(chosen.size(), choice.candidates[left[i]])) continue;
       const double value = value_of(left[i]);
-      if (!(value > greatest)) continue;
+      if (best < left.size() && !(value > greatest)) continue;
       greatest = value;
       best = i;
     }

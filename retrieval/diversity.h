@@ -23,7 +23,7 @@ Result<std::vector<InterestHit>> diversified(const Diversity& diversity,
 
 /// The same hits with their first `page` places chosen: each of those goes to the most valuable hit
 /// by the rule, of the interest whose turn it is; the others stay behind them by score. `turns`:
-/// a component a place, or none: the places are anybody's.
+/// a component a place, which has as many hits as turns; or none: the places are anybody's.
 Result<std::vector<InterestHit>> diversified_page(const Diversity& diversity,
                                                   std::vector<InterestHit> hits, std::size_t page,
                                                   std::span<const std::size_t> turns,

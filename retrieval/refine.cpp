@@ -88,7 +88,9 @@ Status check_request(const RefineRequest& request, std::size_t limit, const Sear
   const auto* interests = std::get_if<InterestsRequest>(&request.query);
   if (interests != nullptr) {
     if (!interests->diversity) return {};
-    if (interests->page > 0) return check_diversity(*interests->diversity, limit);
+    if (interests->page > 0) {
+      return check_diversity(*interests->diversity, round_size(limit, request.rounds));
+    }
     return {Code::kInvalidArgument,
             "query.refine.query.interests.diversity: in rounds it goes together with `page` only"};
   }

@@ -74,10 +74,8 @@ Status RoundsRun::begin_round() {
     stage_ = Stage::kDone;
     return {};
   }
-  const std::size_t round_size =
-      plan_.limit / plan_.round_count + (plan_.limit % plan_.round_count != 0);
   const std::size_t left = plan_.limit - result_.hits.size();
-  wanted_count_ = std::min(round_size, left);
+  wanted_count_ = std::min(round_size(plan_.limit, plan_.round_count), left);
   shift_ = mean_shift(mixture_.interests, first_);
   running_.emplace(mixture_, round_quotas(mixture_, wanted_count_, left), searcher_);
   stage_ = Stage::kSearch;
@@ -85,7 +83,7 @@ Status RoundsRun::begin_round() {
 }
 
 Status RoundsRun::end_round() {
-  TESSERA_ASSIGN_OR_RETURN(const std::vector<InterestHit> hits, running_->take());
+  TESSERA_ASSIGN_OR_RETURN(std::vector<InterestHit> hits, running_->take());
   running_.reset();
   stage_ = Stage::kDone;
   if (hits.empty()) return {};
@@ -96,6 +94,11 @@ Status RoundsRun::end_round() {
   // A short round means that no more rows match.
   if (hits.size() < wanted_count_) return {};
   if (result_.hits.size() >= plan_.limit || round_ == plan_.round_count) return {};
+  if (mixture_.page_rule) {
+    // A page is for people: what comes next does not depend on how it was arranged.
+    std::stable_sort(hits.begin(), hits.end(),
+                     [](const InterestHit& a, const InterestHit& b) { return a.rank < b.rank; });
+  }
   TESSERA_RETURN_IF_ERROR(mover_.read(hits));
   ++round_;
   stage_ = Stage::kMove;

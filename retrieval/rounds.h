@@ -25,7 +25,7 @@ class Mover {
   virtual void take_vectors(std::span<const float> /*rows*/) {}
   /// Sets the vectors of the next round.
   virtual Status move_on(std::vector<InterestReport>& interests) = 0;
-  /// The hits of a round that another one follows, in the order of the answer.
+  /// The hits of a round that another one follows, those of each interest nearest first.
   virtual Status read(const std::vector<InterestHit>& hits) = 0;
 };
 
@@ -37,6 +37,11 @@ struct RoundPlan {
   /// The vectors of the last round are wanted, not its hits.
   bool is_rehearsal = false;
 };
+
+/// Hits of a round, but for the last ones. `round_count` > 0.
+constexpr std::size_t round_size(std::size_t limit, std::uint32_t round_count) {
+  return limit / round_count + (limit % round_count != 0);
+}
 
 /// Rounds of ceil(limit / round_count) hits by the vectors that the interests have and `mover`
 /// gives them. Every interest keeps its quota over all rounds; no slot comes twice. Driven step by

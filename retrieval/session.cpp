@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "retrieval/diversity.h"
 #include "retrieval/mixture.h"
 #include "retrieval/strategies.h"
 
@@ -248,6 +249,10 @@ void move_weights(const std::vector<SessionStart>& starts, const std::vector<Ret
 
 Result<SessionRoundResult> retrieve_session_round(SessionRoundRequest request, Searcher& searcher) {
   Mixture mixture;
+  if (request.page_mmr) {
+    mixture.page_rule = Diversity{*request.page_mmr};
+    TESSERA_RETURN_IF_ERROR(check_diversity(*mixture.page_rule, request.limit));
+  }
   std::vector<double> weights;
   for (const InterestReport& interest : request.interests) weights.push_back(interest.weight);
   mixture.shares = active_shares(weights, request.limit, request.min_quota, request.allocation);
@@ -260,7 +265,6 @@ Result<SessionRoundResult> retrieve_session_round(SessionRoundRequest request, S
   mixture.excluded = std::move(request.excluded);
   mixture.merge = request.merge;
   mixture.page = request.page;
-  if (request.page_mmr) mixture.page_rule = Diversity{*request.page_mmr};
   SessionRoundResult result;
   TESSERA_ASSIGN_OR_RETURN(result.hits, retrieve_round(mixture, quotas, searcher));
   result.interests = std::move(mixture.interests);

@@ -121,7 +121,11 @@ class Samples:
         pairs = self.of["valid"]
         pairs = pairs[np.random.default_rng(seed).permutation(len(pairs))]
         judged = max(1, round(judged_share * len(pairs)))
+        if judged == len(pairs):
+            raise DataError("one person has a validation item: there is nobody else to learn from")
         other.of = self.of | {"valid": pairs[:judged], "train": pairs[judged:]}
+        other._trained_end = self._trained_end.copy()
+        other._trained_end[other.of["train"][:, 0]] = other.of["train"][:, 1] + 1
         return other
 
     def batch(self, pairs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

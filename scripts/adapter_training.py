@@ -159,14 +159,16 @@ class Loss:
             scores = model.scores(first)
             if known is not None:
                 scores.scatter_(1, known, float("-inf"))
-            place = (scores > scores.gather(1, target[:, None])).sum(dim=1)
-            is_near = (place >= first_items) & (place < plan.near_items)
+            best = scores.topk(min(plan.near_items, model.shape.item_count), dim=1)
+            near = best.indices[:, first_items:]
+            # A small catalogue has fewer items that may be answered.
+            is_open = best.values[:, first_items:].isfinite()
+            is_target = (near == target[:, None]) & is_open
+            is_near = is_target.any(dim=1)
         if not is_near.any():
             return total
-        target, known = target[is_near], None if known is None else known[is_near]
-        near = scores[is_near].topk(min(plan.near_items, model.shape.item_count), dim=1)
-        near = near.indices[:, first_items:]
-        is_target = near == target[:, None]
+        near, is_open, is_target = near[is_near], is_open[is_near], is_target[is_near]
+        known = None if known is None else known[is_near]
         contexts: list[torch.Tensor] = []
         users = model_of.unroll_rounds(model, history[is_near], rounds, known, contexts)
         vectors, bias = model.items(near), model.bias[near]
@@ -177,7 +179,7 @@ class Loss:
             if not is_missed.any():
                 break
             scores = (vectors * users[number][:, None]).sum(dim=2) + bias
-            scores = scores.masked_fill(was_retrieved & ~is_target, float("-inf"))
+            scores = scores.masked_fill((was_retrieved & ~is_target) | ~is_open, float("-inf"))
             losses = scores.logsumexp(dim=1) - scores[is_target]
             total = total + plan.decay ** number * losses[is_missed].mean()
         return total

@@ -29,17 +29,6 @@ class StoredUser:
     history: list[int]  # Oldest first.
 
 
-@dataclass
-class Answer:
-    ids: list[int]
-    quotas: dict[int, int] = field(default_factory=dict)  # By cluster; without those left out.
-    scores: dict[int, float] = field(default_factory=dict)  # Of every item in `ids`.
-    shares: dict[int, float] = field(default_factory=dict)  # By cluster, as `quotas`.
-    vectors: dict[int, np.ndarray] = field(default_factory=dict)  # By cluster.
-    excluded: set[int] = field(default_factory=set)
-    order: "Order" = field(default_factory=lambda: Order())
-
-
 @dataclass(frozen=True)
 class Order:
     """How hits follow each other: by turns ("interleave") or by score, the first `page` of them so
@@ -50,11 +39,25 @@ class Order:
 
     @classmethod
     def of(cls, interests: dict[str, Any]) -> "Order":
-        diversity = interests.get("diversity", {})
-        if diversity and ("mmr" not in diversity or "page" not in interests):
-            raise Unsupported("diversity without a page, or other than mmr")
-        return cls(interests.get("merge", "interleave"), interests.get("page"),
-                   diversity["mmr"].get("lambda", 0.5) if diversity else None)
+        merge, page = interests.get("merge", "interleave"), interests.get("page")
+        diversity = interests.get("diversity")
+        if diversity is None:
+            return cls(merge, page)
+        mmr = diversity.get("mmr")
+        if page is None or mmr is None or not set(mmr) <= {"lambda"}:
+            raise Unsupported("diversity without a page, or other than mmr by lambda")
+        return cls(merge, page, mmr.get("lambda", 0.5))
+
+
+@dataclass
+class Answer:
+    ids: list[int]
+    quotas: dict[int, int] = field(default_factory=dict)  # By cluster; without those left out.
+    scores: dict[int, float] = field(default_factory=dict)  # Of every item in `ids`.
+    shares: dict[int, float] = field(default_factory=dict)  # By cluster, as `quotas`.
+    vectors: dict[int, np.ndarray] = field(default_factory=dict)  # By cluster.
+    excluded: set[int] = field(default_factory=set)
+    order: Order = Order()
 
 
 @dataclass

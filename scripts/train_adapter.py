@@ -205,7 +205,7 @@ def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None
     for name in positive:
         if getattr(options, name) <= 0:
             parser.error(f"--{name.replace('_', '-')} must be above 0")
-    if options.near_items <= options.round_items:
+    if options.later_rounds == "near" and options.near_items <= options.round_items:
         parser.error("--near-items must be above --round-items")
     if options.dim % options.heads:
         parser.error("--heads must divide --dim")

@@ -15,6 +15,8 @@ using packed::Reader;
 namespace {
 
 constexpr char kFormat = 1;
+/// Of a round whose hits have places of their own.
+constexpr char kFormatWithPlaces = 2;
 constexpr std::size_t kShownBytes = 4;
 
 std::string hexadecimal(const SessionId& id, std::size_t byte_count) {
@@ -80,9 +82,11 @@ void put_text(std::string& bytes, std::string_view text) {
 /// Reads the parts of a record; once something is amiss it stays so, and values are of no use.
 class Parts {
  public:
-  explicit Parts(std::string_view bytes) : reader_(bytes) {
-    is_sound_ = reader_.byte() == unsigned{kFormat};
+  explicit Parts(std::string_view bytes, unsigned format_max = kFormat) : reader_(bytes) {
+    format_ = byte(format_max);
+    expect(format_ >= unsigned{kFormat});
   }
+  [[nodiscard]] unsigned format() const { return format_; }
   [[nodiscard]] bool is_sound() const { return is_sound_; }
   [[nodiscard]] bool is_at_end() const { return is_sound_ && reader_.left() == 0; }
   void expect(bool condition) { is_sound_ = is_sound_ && condition; }
@@ -144,7 +148,16 @@ class Parts {
 
   Reader reader_;
   bool is_sound_ = true;
+  unsigned format_ = 0;
 };
+
+/// Where the interests' hits follow each other nearest first, their places need not be written.
+bool are_counted(const SessionRound& round) {
+  std::vector<std::uint32_t> next(round.moves.size(), 0);
+  return std::all_of(round.hits.begin(), round.hits.end(), [&next](const SessionHit& hit) {
+    return hit.component < next.size() && hit.place == next[hit.component]++;
+  });
+}
 
 bool are_unique(std::vector<PointId> ids) {
   std::sort(ids.begin(), ids.end());
@@ -295,7 +308,8 @@ std::optional<SessionDefinition> decode_session_definition(std::string_view byte
 }
 
 std::string encode_session_round(const SessionRound& round) {
-  std::string bytes(1, kFormat);
+  const bool has_places = !are_counted(round);
+  std::string bytes(1, has_places ? kFormatWithPlaces : kFormat);
   put_varint(bytes, packed::zigzag(round.at_us));
   put_varint(bytes, round.limit);
   put_ids(bytes, round.feedback, own_id<SessionJudgement>);
@@ -311,12 +325,13 @@ std::string encode_session_round(const SessionRound& round) {
     put_float(bytes, hit.score);
     // Of one interest all hits are.
     if (round.moves.size() > 1) put_varint(bytes, hit.component);
+    if (has_places) put_varint(bytes, hit.place);
   }
   return bytes;
 }
 
 std::optional<SessionRound> decode_session_round(std::string_view bytes) {
-  Parts parts(bytes);
+  Parts parts(bytes, kFormatWithPlaces);
   SessionRound round;
   round.at_us = parts.time();
   round.limit = parts.varint32();
@@ -338,12 +353,16 @@ std::optional<SessionRound> decode_session_round(std::string_view bytes) {
   }
   const std::vector<PointId> ids = parts.ids();
   parts.expect(are_unique(ids));
+  std::vector<std::uint32_t> counts(round.moves.size(), 0);
   for (const PointId& id : ids) {
     if (!parts.is_sound()) return std::nullopt;
     const auto score = static_cast<float>(parts.number<float>());
     const std::uint32_t component = interest_count > 1 ? parts.varint32() : 0;
     parts.expect(component < interest_count);
-    round.hits.push_back({id, score, component});
+    if (!parts.is_sound()) return std::nullopt;
+    std::uint32_t place = counts[component]++;
+    if (parts.format() == unsigned{kFormatWithPlaces}) place = parts.varint32();
+    round.hits.push_back({id, score, component, place});
   }
   if (!parts.is_at_end()) return std::nullopt;
   return round;

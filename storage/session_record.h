@@ -83,6 +83,7 @@ struct SessionHit {
   PointId id;
   float score = 0;
   std::uint32_t component = 0;
+  std::uint32_t place = 0;  ///< Among its interest's hits of the round, nearest first.
 
   friend bool operator==(const SessionHit&, const SessionHit&) = default;
 };

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <random>
 
@@ -241,6 +242,42 @@ TEST_CASE("groups: no group where nothing has the field, and a deadline holds") 
   CHECK(fixture.found(request).empty());
   const CancelToken late(std::chrono::steady_clock::now() - std::chrono::seconds(1));
   CHECK(fixture.collection->query_groups(request, late).error().code() == Code::kTimeout);
+}
+
+TEST_CASE("groups: what they ask for beyond their room is not refused") {
+  // Few groups in many points: the search grows past what a diverse answer may hold.
+  OpenDatabase database;
+  CollectionConfig config;
+  config.vectors[""].dim = 2;
+  auto collection = database.create(config);
+  UpsertPoints operation;
+  constexpr std::uint64_t kCount = 6000;
+  for (std::uint64_t i = 0; i < kCount; ++i) {
+    PointInput& point = operation.points.emplace_back();
+    point.id = PointId(i);
+    const auto angle = static_cast<float>(i) * 1e-4F;
+    point.vectors.emplace_back("", std::vector<float>{std::cos(angle), std::sin(angle)});
+    point.payload = json({{"shop", i % 5}}).dump();
+  }
+  REQUIRE(collection->write(std::move(operation), true).has_value());
+  InterestsQuery interests;
+  interests.components.push_back({{1, 0}, 2.0, {}});
+  interests.components.push_back({{0, 1}, 1.0, {}});
+  interests.page = 20;
+  interests.diversity = retrieval::Diversity{retrieval::Mmr{0.5}, 0};
+  RefineQuery refine;
+  refine.query = interests;
+  for (const QueryKind& query : {QueryKind(interests), QueryKind(refine)}) {
+    QueryGroupsRequest request;
+    request.query.query = query;
+    request.group_by = parse_payload_path("shop").value();
+    request.limit = 100;
+    request.group_size = 3;
+    const auto result = collection->query_groups(request, CancelToken());
+    INFO((result.has_error() ? result.error().to_string() : std::string()));
+    REQUIRE(result.has_value());
+    CHECK(result->groups.size() == 5);
+  }
 }
 
 }  // namespace tessera::engine

@@ -279,6 +279,29 @@ class Interests(SessionTest):
         self.assertEqual(ids_of(after), ids_of(before))
         self.assertEqual(set(ids_of(after)), set(ids_of(unpaged)))
         self.assertNotEqual(ids_of(after), ids_of(unpaged))
+        # Asked for again, a round is what it was, places within the interests too.
+        again = self.next(sessions[1]["session"], round=2)
+        self.assertEqual(again["points"], after["points"])
+        ranks = {point["id"]: point["interest"]["rank"] for point in after["points"]}
+        self.assertEqual(ranks, {point["id"]: point["interest"]["rank"]
+                                 for point in unpaged["points"]})
+
+    def test_how_a_page_was_arranged_does_not_change_what_comes_next(self):
+        self.create()
+        self.train()
+        plain = {"history": [0, 4, 1], "max_components": 3}
+        paged = plain | {"page": 20, "diversity": {"mmr": {"lambda": 0.3}}}
+        # Pairs of equal scores are those of the first and the last hits.
+        strategy = {"relevance_feedback": {"a": 1, "b": 1, "c": 1}}
+        answers = [self.start({"interests": interests}, limit=20, strategy=strategy)
+                   for interests in (plain, paged)]
+        self.assertNotEqual(ids_of(answers[0]), ids_of(answers[1]))
+        liked, disliked = sorted(ids_of(answers[0]))[:9], sorted(ids_of(answers[0]))[9:]
+        moved = [self.next(answer["session"], feedback={"positive": liked, "negative": disliked})
+                 for answer in answers]
+        self.assertLess(moved[0]["shift"], 1)
+        self.assertEqual(moved[0]["shift"], moved[1]["shift"])
+        self.assertEqual(set(ids_of(moved[0])), set(ids_of(moved[1])))
 
     def test_components_keep_their_filters_and_clusters_may_be_trained_again(self):
         self.create()

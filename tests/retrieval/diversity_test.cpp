@@ -89,17 +89,19 @@ double mean_similarity(const std::vector<InterestHit>& hits, const FakeSearcher&
   return sum / static_cast<double>(count);
 }
 
-std::vector<std::vector<std::string>> random_categories(std::mt19937_64& random,
-                                                        std::size_t count) {
-  std::vector<std::vector<std::string>> all(count);
-  for (auto& categories : all) {
+/// Eighty rows; each has up to two of four categories.
+FakeSearcher searcher_with_categories(std::mt19937_64& random) {
+  const Metric metric = metric_by_number(random());
+  FakeSearcher searcher(metric, random_rows(random, metric, 80, 4));
+  searcher.categories.resize(80);
+  for (auto& categories : searcher.categories) {
     for (std::size_t n = random() % 3; n > 0; --n) {
       categories.push_back("c" + std::to_string(random() % 4));
     }
     std::sort(categories.begin(), categories.end());
     categories.erase(std::unique(categories.begin(), categories.end()), categories.end());
   }
-  return all;
+  return searcher;
 }
 
 Diversity random_diversity(std::mt19937_64& random) {
@@ -113,9 +115,7 @@ TEST_CASE("diversity: chooses as the rules are written") {
   for (unsigned seed = 1; seed <= 200; ++seed) {
     CAPTURE(seed);
     std::mt19937_64 random(seed);
-    const Metric metric = metric_by_number(random());
-    FakeSearcher searcher(metric, random_rows(random, metric, 60, 4));
-    searcher.categories = random_categories(random, 60);
+    FakeSearcher searcher = searcher_with_categories(random);
     std::vector<InterestHit> candidates;
     for (const Hit& hit : searcher.ranking(searcher.rows()[0])) {
       if (candidates.size() < 40) candidates.push_back({hit, 0, 0});
@@ -223,9 +223,7 @@ TEST_CASE("diversity: with a page it chooses the order of the first hits, by tur
   for (unsigned seed = 1; seed <= 200; ++seed) {
     CAPTURE(seed);
     std::mt19937_64 random(seed);
-    const Metric metric = metric_by_number(random());
-    FakeSearcher searcher(metric, random_rows(random, metric, 80, 4));
-    searcher.categories = random_categories(random, 80);
+    FakeSearcher searcher = searcher_with_categories(random);
     auto request = two_interests(searcher);
     request.components.push_back({searcher.rows()[3], 1, -1});
     request.merge = static_cast<MergeOrder>(random() % 2);
@@ -302,10 +300,62 @@ TEST_CASE("diversity: every round of several has its own page") {
       before.push_back({plain.hits[i].hit, *plain.hits[i].component, plain.hits[i].rank});
       after.push_back({paged.hits[i].hit, *paged.hits[i].component, paged.hits[i].rank});
     }
+    const auto by_turns = slots_of(before);
     std::vector<std::size_t> turns;
     for (const InterestHit& hit : before) turns.push_back(hit.component);
-    const auto wanted = diversified_page(*request.diversity, before, 10, turns, searcher).value();
-    CHECK(slots_of(after) == slots_of(wanted));
-    CHECK(slots_of(after) != slots_of(before));
+    auto wanted = naive_choice(*request.diversity, before, 10, searcher, turns);
+    std::sort(before.begin(), before.end(),
+              [&](const auto& x, const auto& y) { return searcher.precedes(x.hit, y.hit); });
+    for (const InterestHit& hit : before) {
+      const Slot slot = hit.hit.slot;
+      if (std::find(wanted.begin(), wanted.end(), slot) == wanted.end()) wanted.push_back(slot);
+    }
+    CHECK(slots_of(after) == wanted);
+    CHECK(slots_of(after) != by_turns);
+  }
+}
+
+TEST_CASE("diversity: how a page is arranged does not change the rounds behind it") {
+  std::mt19937_64 random(13);
+  FakeSearcher searcher(Metric::kCosine, random_rows(random, Metric::kCosine, 300, 4));
+  const std::vector<Strategy> strategies = {Rocchio{0.6, 0.4, 2}, Explore{0.5}, Attention{0.5, 0.1},
+                                            RelevanceFeedback{1, 1, 1}};
+  for (const Strategy& strategy : strategies) {
+    CAPTURE(strategy.index());
+    auto request = two_interests(searcher);
+    RefineRequest rounds;
+    rounds.rounds = 4;
+    rounds.strategy = strategy;
+    rounds.query = request;
+    const auto plain = retrieve_refined(rounds, 48, {}, searcher).value();
+    request.page = 12;
+    request.diversity = Diversity{Mmr{0.2}, 0};
+    rounds.query = request;
+    const auto paged = retrieve_refined(rounds, 48, {}, searcher).value();
+    CHECK(slots_of(paged.hits) != slots_of(plain.hits));
+    REQUIRE(paged.rounds.size() == 4);
+    for (std::size_t round = 0; round < 4; ++round) {
+      CHECK(paged.rounds[round].shift == plain.rounds[round].shift);
+    }
+    const auto sorted = [](std::vector<Slot> slots) {
+      std::sort(slots.begin(), slots.end());
+      return slots;
+    };
+    CHECK(sorted(slots_of(paged.hits)) == sorted(slots_of(plain.hits)));
+  }
+}
+
+TEST_CASE("diversity: turns are kept also where no value is finite") {
+  std::mt19937_64 random(14);
+  FakeSearcher searcher(Metric::kCosine, random_rows(random, Metric::kCosine, 80, 4));
+  searcher.categories.assign(80, {"same"});
+  auto request = two_interests(searcher);
+  const auto plain = retrieve_interests(request, 30, {}, searcher).value();
+  request.page = 30;
+  request.diversity = Diversity{CategoryPenalty{1e308}, 0};
+  const auto result = retrieve_interests(request, 30, {}, searcher).value();
+  REQUIRE(result.hits.size() == 30);
+  for (std::size_t i = 0; i < 30; ++i) {
+    CHECK(result.hits[i].component == plain.hits[i].component);
   }
 }

@@ -191,19 +191,29 @@ class Data(unittest.TestCase):
         self.assertEqual(other.of["test"].tolist(), before["test"])
         self.assertEqual({split: pairs.tolist() for split, pairs in samples.of.items()}, before)
 
-    def test_near_misses_are_ranked_among_what_the_first_round_had_next(self):
-        random = np.random.default_rng(SEED)
-        sequences = [random.integers(1, 61, length) for length in random.integers(4, 30, 60)]
-        samples = adapter_data.Samples(adapter_data.Interactions(list(range(61)), sequences), 12)
+    def test_one_person_is_too_few_to_learn_from_validation(self):
+        sequences = [np.arange(1, length + 1) for length in (5, 2, 2)]
+        samples = adapter_data.Samples(adapter_data.Interactions(list(range(9)), sequences), 6)
+        with self.assertRaisesRegex(adapter_data.DataError, "nobody else"):
+            samples.with_validation_as_targets(SEED)
+
+    def test_what_is_learned_is_no_negative(self):
+        sequences = [np.arange(1, length + 1) for length in (5, 6, 7, 8, 9)]
+        samples = adapter_data.Samples(adapter_data.Interactions(list(range(9)), sequences), 6)
+        other = samples.with_validation_as_targets(SEED)
+        for split, is_trained in (("train", True), ("valid", False)):
+            wanted = other.batch(other.of[split])[1]
+            for known, item in zip(other.trained(other.of[split]), wanted, strict=True):
+                self.assertEqual(int(item) in known, is_trained)
+
+    def near_losses(self, samples, plan, pairs, shape):
+        """By loop, a list for each later round, and what the class makes of them."""
         torch.manual_seed(SEED)
-        model = model_of.Recommender(model_of.Shape(**SMALL), True).eval()
+        model = model_of.Recommender(model_of.Shape(**shape), True).eval()
+        losses = {1: [], 2: []}
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(0.3 * torch.randn_like(parameter))
-        plan = adapter_training.Plan(later_rounds="near", near_items=25, decay=0.5)
-        pairs = samples.of["train"][:80]
-        losses = {1: [], 2: []}
-        with torch.no_grad():
             for pair in pairs:
                 histories, wanted = samples.batch(pair[None])
                 history, target = torch.from_numpy(histories), int(wanted[0])
@@ -211,23 +221,35 @@ class Data(unittest.TestCase):
                 users = model_of.unroll_rounds(model, history, 3, history, contexts)
                 scores = model.scores(users[0])[0]
                 scores[history[0]] = float("-inf")
-                near = scores.argsort(descending=True)[:25].tolist()[5:]
-                if target not in near:
-                    continue
+                near = [item for item in scores.argsort(descending=True).tolist()
+                        if scores[item] > float("-inf")][:plan.near_items][5:]
                 for number in (1, 2):
                     seen = {item for context in contexts[:number] for item in context[0].tolist()}
-                    if target in seen:
+                    if target not in near or target in seen:
                         break
                     left = torch.tensor([item for item in near if item not in seen])
                     chances = model.scores(users[number])[0][left].log_softmax(dim=0)
                     losses[number].append(-float(chances[left == target]))
-            found = adapter_training.Loss(samples, plan, torch.device("cpu"), random)
-            first = model.first_vectors(torch.from_numpy(samples.batch(pairs)[0]))
-            self.assertFalse(first.requires_grad)
-            loss = float(found(model, pairs, 3))
-        self.assertGreater(len(losses[1]), len(losses[2]))
-        self.assertGreater(len(losses[2]), 5)
-        self.assertAlmostEqual(loss, 0.5 * np.mean(losses[1]) + 0.25 * np.mean(losses[2]), places=4)
+            found = adapter_training.Loss(samples, plan, torch.device("cpu"),
+                                          np.random.default_rng(SEED))
+            return losses, float(found(model, pairs, 3))
+
+    def test_near_misses_are_ranked_among_what_the_first_round_had_next(self):
+        random = np.random.default_rng(SEED)
+        # The second catalogue has fewer items that may be answered than are asked for, and in both
+        # people want again what they had.
+        for item_count, near_items in ((60, 25), (26, 24)):
+            sequences = [random.integers(1, item_count + 1, length)
+                         for length in random.integers(4, 30, 60)]
+            samples = adapter_data.Samples(
+                adapter_data.Interactions(list(range(item_count)), sequences), 12)
+            plan = adapter_training.Plan(later_rounds="near", near_items=near_items, decay=0.5)
+            losses, loss = self.near_losses(samples, plan, samples.of["train"][:200],
+                                            SMALL | {"item_count": item_count})
+            self.assertGreater(len(losses[1]), len(losses[2]))
+            self.assertGreater(len(losses[2]), 5)
+            self.assertAlmostEqual(loss, 0.5 * np.mean(losses[1]) + 0.25 * np.mean(losses[2]),
+                                   places=4)
 
     def test_a_wrong_line_is_told(self):
         with tempfile.TemporaryDirectory() as name:

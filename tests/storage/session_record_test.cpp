@@ -81,9 +81,13 @@ SessionRound random_round(Random& random) {
                            static_cast<std::uint32_t>(random() % 100),
                            static_cast<double>(random() % 201) / 100 - 1});
   }
+  const bool is_arranged = random() % 2 == 0;
+  std::vector<std::uint32_t> counts(interest_count, 0);
   for (const PointId& id : random_ids(random, 100)) {
-    round.hits.push_back({id, static_cast<float>(random() % 100) / 10,
-                          static_cast<std::uint32_t>(random() % interest_count)});
+    const auto component = static_cast<std::uint32_t>(random() % interest_count);
+    const std::uint32_t place = counts[component]++;
+    round.hits.push_back({id, static_cast<float>(random() % 100) / 10, component,
+                          is_arranged ? static_cast<std::uint32_t>(random() % 100) : place});
   }
   return round;
 }
@@ -144,12 +148,27 @@ TEST_CASE("session record: every record of another format is refused", "[unit]")
   CHECK_FALSE(decode_session_round(round).has_value());
 }
 
+TEST_CASE("session record: places are written where they are not what counting gives", "[unit]") {
+  SessionRound round = {5,
+                        10,
+                        {},
+                        {{0.5, 3, 1}, {0.5, 7, 0.25}},
+                        {{PointId(2), 1, 1, 0}, {PointId(3), 1, 0, 0}, {PointId(4), 1, 1, 1}}};
+  const std::string counted = encode_session_round(round);
+  CHECK(counted.front() == 1);  // As before there were places: older records are read alike.
+  std::swap(round.hits[0].place, round.hits[2].place);
+  const std::string placed = encode_session_round(round);
+  CHECK(placed.front() == 2);
+  CHECK(placed.size() == counted.size() + 3);
+  CHECK(decode_session_round(placed) == round);
+}
+
 TEST_CASE("session record: values that no session has are refused", "[unit]") {
   const SessionRound good = {5,
                              10,
                              {{PointId(1), 1}},
                              {{0.5, 3, 1}, {0.5, 7, 0.25}},
-                             {{PointId(2), 0.5F, 1}, {PointId(3), 0.25F, 0}}};
+                             {{PointId(2), 0.5F, 1, 0}, {PointId(3), 0.25F, 0, 0}}};
   REQUIRE(decode_session_round(encode_session_round(good)) == good);
   const auto is_refused = [&good](const auto& change) {
     SessionRound round = good;
@@ -167,6 +186,7 @@ TEST_CASE("session record: values that no session has are refused", "[unit]") {
   CHECK(is_refused([](SessionRound& r) { r.hits[1].id = r.hits[0].id; }));
   CHECK(is_refused([](SessionRound& r) { r.hits[0].component = 2; }));
   CHECK(is_refused([](SessionRound& r) { r.hits[0].score = NAN; }));
+  CHECK_FALSE(is_refused([](SessionRound& r) { r.hits[0].place = 1; }));
 
   SessionDefinition definition;
   definition.interests.push_back({3, 1, {1, 2}, PointId(4), {PointId(4)}});
