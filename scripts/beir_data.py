@@ -30,6 +30,15 @@ def load_folder(folder: str, split: str) -> tuple[Texts, Texts, Qrels]:
     return corpus, {query: queries[query] for query in queries if query in qrels}, qrels
 
 
+def is_folder(folder: str) -> bool:
+    return any((pathlib.Path(folder) / name).is_file()
+               for name in ("corpus.jsonl", "corpus.jsonl.gz"))
+
+
+def name_of(folder: str) -> str:
+    return pathlib.Path(folder).resolve().name
+
+
 def find(root: pathlib.Path, name: str) -> pathlib.Path:
     for path in (root / name, root / (name + ".gz")):
         if path.is_file():

@@ -19,10 +19,10 @@ import numpy as np
 
 import beir_data
 import trec_metrics as trec
+from beir_daemon import add_vector_arguments, check_vector_arguments, load, vectors_of
 from progress import Progress
 from tessera_client import DEFAULT_URL, Client, TesseraError, chunks
 
-UPSERT_ROWS = 200
 QUERIES_PER_REQUEST = 10
 OVERLAP_DEPTH = 10
 
@@ -35,7 +35,7 @@ def main() -> int:
         documents, questions = vectors_of(corpus, queries, arguments)
         client = Client(arguments.url)
         client.wait_ready(5)
-        load(client, list(corpus), documents, arguments)
+        load(client, arguments.collection, list(corpus), documents, arguments.index)
         report = judge(client, list(corpus), list(queries), questions, qrels, arguments)
     except (trec.FormatError, TesseraError, OSError) as error:
         print(f"beir_eval: {error}", file=sys.stderr)
@@ -52,14 +52,7 @@ def parse_arguments() -> argparse.Namespace:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", help="corpus.jsonl[.gz], queries.jsonl[.gz], qrels/")
     parser.add_argument("--split", default="test")
-    parser.add_argument("--corpus-vectors", metavar="NPY", help="row = document, in file order")
-    parser.add_argument("--corpus-ids", metavar="TXT", help="the rows' ids, if in another order")
-    parser.add_argument("--query-vectors", metavar="NPY",
-                        help="row = judged query, in the order of queries.jsonl")
-    parser.add_argument("--query-ids", metavar="TXT", help="the rows' ids, if others or in "
-                                                           "another order")
-    parser.add_argument("--embed", choices=["lsa"], help="make the vectors here instead")
-    parser.add_argument("--dim", type=int, default=256, help="of --embed (default %(default)s)")
+    add_vector_arguments(parser)
     parser.add_argument("--url", default=DEFAULT_URL, help="the daemon (default %(default)s)")
     parser.add_argument("--collection", default="beir", help="default %(default)s; replaced")
     parser.add_argument("--index", choices=["hnsw", "flat", "ivf_flat", "ivf_sq8", "ivf_pq"])
@@ -69,50 +62,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--run", metavar="FILE", help="write the TREC run there")
     parser.add_argument("--json", metavar="FILE", help="write the figures there")
     arguments = parser.parse_args()
-    if arguments.embed is None and not (arguments.corpus_vectors and arguments.query_vectors):
-        parser.error("give --corpus-vectors and --query-vectors, or --embed lsa")
-    if arguments.depth < 1 or arguments.dim < 1:
-        parser.error("--depth and --dim must be at least 1")
+    check_vector_arguments(parser, arguments)
+    if arguments.depth < 1:
+        parser.error("--depth must be at least 1")
     return arguments
-
-
-def vectors_of(corpus: beir_data.Texts, queries: beir_data.Texts,
-               arguments: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
-    if arguments.embed is None:
-        documents = beir_data.load_vectors(arguments.corpus_vectors, arguments.corpus_ids,
-                                           list(corpus))
-        questions = beir_data.load_vectors(arguments.query_vectors, arguments.query_ids,
-                                           list(queries))
-        if documents.shape[1] != questions.shape[1]:
-            raise trec.FormatError(f"documents have {documents.shape[1]} dimensions, queries "
-                                   f"{questions.shape[1]}")
-        return documents, questions
-    print(f"waiting for the {arguments.dim} leading singular vectors of the texts")
-    started = time.monotonic()
-    model = beir_data.Lsa(list(corpus.values()), arguments.dim)
-    vectors = model.embed(list(corpus.values())), model.embed(list(queries.values()))
-    print(f"vectors made in {time.monotonic() - started:.1f} s")
-    return vectors
-
-
-def load(client: Client, ids: list[str], vectors: np.ndarray,
-         arguments: argparse.Namespace) -> None:
-    """Documents get their row as id; a zero vector has no direction and is left out."""
-    params: dict[str, Any] = {"size": vectors.shape[1], "distance": "Cosine"}
-    if arguments.index:
-        params["index"] = {"type": arguments.index}
-    client.recreate(arguments.collection, {"vectors": params})
-    rows = np.flatnonzero(np.abs(vectors).sum(axis=1) > 0).tolist()
-    progress = Progress("loading", len(rows))
-    started = time.monotonic()
-    for group in chunks(rows, UPSERT_ROWS):
-        client.upsert(arguments.collection, group, vectors[group].tolist(),
-                      [{"document": ids[row]} for row in group])
-        progress.add(len(group))
-    progress.finish()
-    client.wait_green(arguments.collection)
-    print(f"{len(rows):,} documents loaded and indexed in {time.monotonic() - started:.1f} s"
-          + (f", {len(ids) - len(rows)} without a vector left out" if len(rows) < len(ids) else ""))
 
 
 def judge(client: Client, ids: list[str], query_ids: list[str], vectors: np.ndarray,

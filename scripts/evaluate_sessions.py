@@ -1,32 +1,40 @@
 #!/usr/bin/python3
 """Judges sessions (rounds with feedback) on a running daemon with simulated people.
 
-A simulated person likes the held-out items that they are shown, and the session goes on from there.
-Compared with plain paging: the same first query repeated with a growing filter. Counted are the
-wanted items found after every round, the rounds until the first and the third, items shown twice,
-bytes sent and time; docs/evaluation.md says how.
+A simulated person likes the wanted items that they are shown - held-out ones of a recommendation
+set, or a query's relevant documents of a BEIR folder - and the session goes on from there. Compared
+with plain paging: the same first query repeated with a growing filter. Counted are the wanted items
+found after every round, the rounds until the first and the third, items shown twice, bytes sent and
+time; docs/evaluation.md says how.
 
   scripts/evaluate_sessions.py FOLDER...                    every strategy, on the test part
   scripts/evaluate_sessions.py FOLDER... --choose           chosen on validation, then test
   scripts/evaluate_sessions.py FOLDER... --split ratio --holdout 0.5 --min-wanted 3
+  scripts/evaluate_sessions.py BEIR_FOLDER --limit 10 --min-wanted 3 --choose
 """
 
 import argparse
 import fnmatch
 import json
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+import beir_daemon
+import beir_data
 import recommendation_data as recs
 from recommendation_bootstrap import Bootstrap, gain
-from recommendation_daemon import LoadedSet, Loading, default_cluster_count, say
+from recommendation_daemon import say
 from recommendation_report import aligned, interval, percent
+from session_audience import TEXT_START, Source, source_of
 from session_simulation import Conversations, PagingRounds, SessionRounds, converse
-from session_strategies import Body, first_round, first_round_by_adapter, starts, strategies
+from session_strategies import Body, first_round_by_adapter, starts, strategies
 from tessera_client import DEFAULT_URL, Client, TesseraError
+from trec_metrics import FormatError
 
+PAGING = "paging"
 FEEDBACK_ROUNDS = 3  # The round after them is the one that is compared.
 
 
@@ -36,8 +44,9 @@ def main() -> int:
         client = Client(arguments.url)
         client.wait_ready(5)
         report = {"settings": vars(arguments), "sets": [
-            evaluate(client, folder, arguments) for folder in arguments.folders]}
-    except (recs.DataError, TesseraError) as error:
+            evaluate(client, source_of(folder, arguments), arguments)
+            for folder in arguments.folders]}
+    except (recs.DataError, FormatError, TesseraError) as error:
         print(f"evaluate_sessions: {error}", file=sys.stderr)
         return 1
     if arguments.json:
@@ -51,14 +60,17 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("folders", nargs="+", metavar="FOLDER", help="recommendation sets")
+    add("folders", nargs="+", metavar="FOLDER",
+        help="recommendation sets, BEIR folders")
     add("--url", default=DEFAULT_URL, help="the daemon (default %(default)s)")
     add("--split", choices=recs.SPLITS, default="given")
     add("--holdout", type=float, default=0.2, metavar="SHARE", help="of --split ratio")
-    add("--users", type=int, default=500, metavar="N", help="people; 0: all (default %(default)s)")
+    beir_daemon.add_vector_arguments(parser)
+    add("--users", type=int, default=500, metavar="N",
+        help="people or queries; 0: all (default %(default)s)")
     add("--seed", type=int, default=42)
     add("--min-wanted", type=int, default=1, metavar="N",
-        help="only people with so many held-out items (default %(default)s)")
+        help="only those who want so many (default %(default)s)")
     add("--limit", type=int, default=20, metavar="N", help="of a round (default %(default)s)")
     add("--rounds", type=int, default=FEEDBACK_ROUNDS + 2, metavar="N",
         help="rounds, the first without feedback (default %(default)s)")
@@ -69,7 +81,7 @@ def parse_arguments() -> argparse.Namespace:
         help="also sessions by this trained adapter, which must not have learned from the part; "
              "for a single folder")
     add("--starts", nargs="+", default=["*"], metavar="PATTERN",
-        help="first queries: " + ", ".join(starts()))
+        help="first queries: " + ", ".join(known_starts()))
     add("--strategies", nargs="+", default=["*"], metavar="PATTERN",
         help="session strategies: " + ", ".join(strategies()))
     add("--choose", action="store_true",
@@ -87,72 +99,76 @@ def parse_arguments() -> argparse.Namespace:
         parser.error("--users, --seed, --negatives and --clusters must not be negative")
     if arguments.adapter and len(arguments.folders) > 1:
         parser.error("--adapter is for a single folder")
+    texts = [folder for folder in arguments.folders if beir_data.is_folder(folder)]
+    if arguments.adapter and texts:
+        parser.error("--adapter is for recommendation sets")
+    if len(texts) > 1 and (arguments.corpus_vectors or arguments.query_vectors):
+        parser.error("--corpus-vectors and --query-vectors are for a single BEIR folder")
+    if texts:
+        if not (arguments.corpus_vectors or arguments.query_vectors):
+            arguments.embed = "lsa"
+        beir_daemon.check_vector_arguments(parser, arguments)
     if not 0 < arguments.holdout < 1:
         parser.error("--holdout must be between 0 and 1")
-    for name, known in (("starts", starts()), ("strategies", strategies())):
+    for name, known in (("starts", known_starts()), ("strategies", list(strategies()))):
         if not picked(known, getattr(arguments, name)):
             parser.error(f"--{name}: none has such a name; known: {', '.join(known)}")
     return arguments
 
 
-def picked(known: dict[str, Any], patterns: list[str]) -> dict[str, Any]:
-    return {name: value for name, value in known.items()
-            if any(fnmatch.fnmatch(name, pattern) for pattern in patterns)}
+def known_starts() -> list[str]:
+    return [*starts(), TEXT_START]
 
 
-def evaluate(client: Client, folder: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    data = recs.load_set(folder, arguments.split, arguments.seed, arguments.holdout)
-    wanted = picked(strategies(), arguments.strategies)
-    choice = {start: wanted for start in picked(starts(), arguments.starts)}
-    report: dict[str, Any] = {"set": data.name}
+def picked(known: list[str], patterns: list[str]) -> list[str]:
+    return [name for name in known if any(fnmatch.fnmatch(name, pattern) for pattern in patterns)]
+
+
+@dataclass(frozen=True)
+class Talks:
+    """Start -> "paging" and the strategies -> what came of it."""
+    of: dict[str, dict[str, Conversations]]
+    singles: frozenset[str]  # Starts of one vector.
+
+
+def evaluate(client: Client, source: Source, arguments: argparse.Namespace) -> dict[str, Any]:
+    wanted = {name: strategies()[name] for name in picked(list(strategies()),
+                                                          arguments.strategies)}
+    own_starts = picked(source.start_names, arguments.starts)
+    if not own_starts:
+        raise recs.DataError(f"{source.name}: --starts names none of its first queries: "
+                             + ", ".join(source.start_names))
+    choice = dict.fromkeys(own_starts, wanted)
+    report: dict[str, Any] = {"set": source.name}
     if arguments.choose:
-        talks = _talks(client, data, "valid", choice, arguments)
+        talks = _talks(client, source, "valid", choice, arguments)
         report["valid"] = _report(talks, arguments)
-        for start, of_start in talks.items():
-            best = max(wanted, key=lambda name, of_start=of_start:
+        for start in own_starts:
+            best = max(wanted, key=lambda name, of_start=talks.of[start]:
                        of_start[name].found[:, FEEDBACK_ROUNDS].mean())
             choice[start] = {best: wanted[best]}
         report["chosen"] = {start: next(iter(names)) for start, names in choice.items()}
-        say(f"{data.name}, chosen: " + "; ".join(f"{start}: {name}" for start, name in
-                                                 report["chosen"].items()))
-    talks = _talks(client, data, "test", choice, arguments)
+        say(f"{source.name}, chosen: " + "; ".join(f"{start}: {name}" for start, name in
+                                                   report["chosen"].items()))
+    talks = _talks(client, source, "test", choice, arguments)
     report["test"] = _report(talks, arguments)
-    print(_tables(data.name, report["test"]) + "\n", flush=True)
+    print(_tables(source.name, report["test"]) + "\n", flush=True)
     return report
 
 
-def _people(data: recs.RecommendationSet, part: str,
-            arguments: argparse.Namespace) -> list[recs.Person]:
-    everybody, _ = data.people(part, 0, arguments.seed)
-    everybody = [person for person in everybody if len(person.wanted) >= arguments.min_wanted]
-    if not everybody:
-        raise recs.DataError(f"{data.name}: nobody wants {arguments.min_wanted} items in the "
-                             f"{part} part")
-    if 0 < arguments.users < len(everybody):
-        drawn = np.random.default_rng(arguments.seed).choice(len(everybody), arguments.users,
-                                                             replace=False)
-        everybody = [everybody[place] for place in sorted(drawn)]
-    return everybody
-
-
-def _talks(client: Client, data: recs.RecommendationSet, part: str,
-           choice: dict[str, dict[str, Any]],
-           arguments: argparse.Namespace) -> dict[str, dict[str, Conversations]]:
-    """Start -> "paging" and the strategies -> what came of it. The single vectors are always
-    paged, because one of them is what everything is compared with."""
-    people = _people(data, part, arguments)
-    name = f"recs-{data.name}-{part}" if arguments.split == "given" else (
-        f"recs-{data.name}-{arguments.split}-{arguments.seed}-{arguments.holdout:g}-{part}")
-    loading = Loading(arguments.clusters or default_cluster_count(len(data.items)), arguments.seed)
-    collection = LoadedSet(client, name, data, part, loading).collection
+def _talks(client: Client, source: Source, part: str, choice: dict[str, dict[str, Any]],
+           arguments: argparse.Namespace) -> Talks:
+    """The single vectors are always paged, because one of them is what everything is compared
+    with."""
+    audience = source.audience(client, part)
+    label = f"{source.name}, {part}"
     talks: dict[str, dict[str, Conversations]] = {}
-    for start, method in starts().items():
-        if start not in choice and method.family != "single vector":
+    for start, body in audience.starts.items():
+        if start not in choice and start not in audience.singles:
             continue
-        body = first_round(data, method, arguments.limit)
-        talker = Talker(client, collection, people, f"{data.name}, {part}: {start}",
+        talker = Talker(client, audience.collection, audience.people, f"{label}: {start}",
                         arguments.rounds)
-        talks[start] = {"paging": talker.paging(body)}
+        talks[start] = {PAGING: talker.paging(body)}
         for strategy_name, strategy in choice.get(start, {}).items():
             negatives = arguments.negatives if strategy.negatives is None else strategy.negatives
             talks[start][strategy_name] = talker.session(strategy_name, body, strategy.body,
@@ -160,11 +176,11 @@ def _talks(client: Client, data: recs.RecommendationSet, part: str,
     if arguments.adapter:
         collection, adapter = arguments.adapter
         start_body, query = first_round_by_adapter(adapter, arguments.limit)
-        talker = Talker(client, collection, people, f"{data.name}, {part}: adapter",
+        talker = Talker(client, collection, audience.people, f"{label}: adapter",
                         arguments.rounds)
-        talks["adapter"] = {"paging": talker.paging(query), adapter: talker.session(
+        talks["adapter"] = {PAGING: talker.paging(query), adapter: talker.session(
             adapter, start_body, None, arguments.negatives)}
-    return talks
+    return Talks(talks, audience.singles)
 
 
 class Talker:
@@ -190,16 +206,20 @@ class Talker:
 # ---- report -------------------------------------------------------------------------------------
 
 
-def _report(talks: dict[str, dict[str, Conversations]],
-            arguments: argparse.Namespace) -> dict[str, Any]:
+def _report(talks: Talks, arguments: argparse.Namespace) -> dict[str, Any]:
     round_ = FEEDBACK_ROUNDS
-    singles = {start: ways["paging"] for start, ways in talks.items()
-               if start not in ("interests", "adapter")}
+    singles = {start: talks.of[start][PAGING] for start in talks.of if start in talks.singles}
     base_name = max(singles, key=lambda start: singles[start].found[:, round_].mean())
     base = singles[base_name]
     bootstrap = Bootstrap(len(base.found), arguments.seed, arguments.resamples)
+
+    def gain_of(found: np.ndarray, against: np.ndarray) -> dict[str, Any]:
+        values = found[:, None].astype(float)
+        against = against.astype(float)
+        return interval(gain(values, against), bootstrap.gains(values, against)[0])
     rows = []
-    for start, ways in talks.items():
+    for start, ways in talks.of.items():
+        paging = ways[PAGING].found
         for name, talk in ways.items():
             found = talk.found.astype(float)
             row = {"start": start, "way": name, "repeats": talk.repeats,
@@ -211,12 +231,12 @@ def _report(talks: dict[str, dict[str, Conversations]],
                    "reached_third": float((talk.third <= talk.round_count).mean()),
                    "bytes_sent": talk.sent.mean(axis=0).tolist(),
                    "ms": (1000 * np.median(talk.seconds, axis=0)).tolist()}
-            for key, other in (("gain_over_its_paging", ways["paging"]),
-                               ("gain_over_best_paging", base)):
-                values = found[:, [round_]]
-                against = other.found[:, round_].astype(float)
-                row[key] = interval(gain(values, against), bootstrap.gains(values, against)[0])
-            own = ways["paging"].sent.mean(axis=0)
+            row["gain_over_its_paging"] = gain_of(found[:, round_], paging[:, round_])
+            row["gain_over_best_paging"] = gain_of(found[:, round_], base.found[:, round_])
+            # The first round has no feedback yet: both ways answer it alike.
+            row["gain_of_feedback_rounds"] = gain_of(found[:, round_] - found[:, 0],
+                                                     paging[:, round_] - paging[:, 0])
+            own = ways[PAGING].sent.mean(axis=0)
             row["bytes_saved_last_round"] = float(own[-1] / max(talk.sent[:, -1].mean(), 1e-9))
             rows.append(row)
     return {"people": len(base.found), "best_paging": base_name,
@@ -226,7 +246,8 @@ def _report(talks: dict[str, dict[str, Conversations]],
 def _tables(name: str, part: dict[str, Any]) -> str:
     rounds = len(part["rows"][0]["found"])
     quality = [["start, way"] + [f"found {number}" for number in range(1, rounds + 1)]
-               + ["to 1st", "to 3rd", "repeats", "over its paging", "over the best paging"]]
+               + ["to 1st", "to 3rd", "repeats", "over its paging",
+                  "the same, rounds with feedback", "over the best paging"]]
     cost = [["start, way"] + [f"bytes {number}" for number in range(1, rounds + 1)]
             + [f"ms {number}" for number in range(1, rounds + 1)] + ["fewer bytes"]]
     for row in part["rows"]:
@@ -234,6 +255,7 @@ def _tables(name: str, part: dict[str, Any]) -> str:
         quality.append([label] + [f"{entry['value']:.3f}" for entry in row["found"]]
                        + [f"{row['rounds_to_first']:.2f}", f"{row['rounds_to_third']:.2f}",
                           str(row["repeats"]), percent(row["gain_over_its_paging"]),
+                          percent(row["gain_of_feedback_rounds"]),
                           percent(row["gain_over_best_paging"])])
         cost.append([label] + [f"{sent:,.0f}" for sent in row["bytes_sent"]]
                     + [f"{ms:.2f}" for ms in row["ms"]]

@@ -6,6 +6,7 @@ from typing import Any, Callable
 import recommendation_data as recs
 from recommendation_methods import DEFAULT_SETTINGS, Method, query_of, single_vectors
 
+EVERY_OTHER = 10**9  # Dislikes all that is not liked.
 Body = Callable[[recs.Person], dict[str, Any]]
 
 
@@ -25,6 +26,9 @@ def strategies() -> dict[str, Strategy]:
     for beta, gamma in ((0.75, 0.15), (1.5, 0.5)):
         found[f"rocchio 1/{beta:g}/{gamma:g} n3"] = Strategy(
             {"rocchio": {"alpha": 1, "beta": beta, "gamma": gamma}}, 3)
+    for beta in (1.5, 4):
+        found[f"rocchio 1/{beta:g}/0.5 all"] = Strategy(
+            {"rocchio": {"alpha": 1, "beta": beta, "gamma": 0.5}}, EVERY_OTHER)
     for c in (0.1, 0.3, 1):
         found[f"relevance_feedback 1/1/{c:g} n3"] = Strategy(
             {"relevance_feedback": {"a": 1, "b": 1, "c": c}}, 3)

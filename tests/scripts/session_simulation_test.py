@@ -11,7 +11,7 @@ import unittest
 import numpy as np
 import recommendation_data as recs
 from evaluation_test import ITEMS, write_recommendation_set
-from evaluate_sessions import FEEDBACK_ROUNDS, _report, _tables
+from evaluate_sessions import FEEDBACK_ROUNDS, Talks, _report, _tables
 from session_simulation import Conversations, Feedback, converse, simulate
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -77,14 +77,17 @@ class Report(unittest.TestCase):
                                  np.tile(sent, (2, 1)), np.full((2, 5), 0.002))
         paging = talk("paging", [[1, 1, 2, 2, 2], [0, 0, 1, 2, 3]], [100, 200, 300, 400, 500])
         session = talk("default", [[1, 2, 3, 4, 4], [0, 0, 1, 2, 2]], [100, 20, 20, 20, 25])
-        part = _report({"user": {"paging": paging, "default": session},
-                        "mean": {"paging": talk("paging", [[0] * 5, [1] * 5], [1] * 5)}},
+        part = _report(Talks({"user": {"paging": paging, "default": session},
+                              "mean": {"paging": talk("paging", [[0] * 5, [1] * 5], [1] * 5)},
+                              "interests": {"paging": session}}, frozenset({"user", "mean"})),
                        argparse.Namespace(seed=1, resamples=200))
         self.assertEqual((part["people"], part["best_paging"], part["compared_round"]),
                          (2, "user", 4))
         row = part["rows"][1]
         self.assertEqual((row["start"], row["way"]), ("user", "default"))
         self.assertAlmostEqual(row["gain_over_its_paging"]["value"], 6 / 4 - 1)
+        # Each found one in all without feedback.
+        self.assertAlmostEqual(row["gain_of_feedback_rounds"]["value"], 5 / 3 - 1)
         self.assertEqual(row["found"][3]["value"], 3)
         self.assertEqual(row["bytes_saved_last_round"], 20)
         self.assertEqual((row["rounds_to_first"], row["reached_first"]), (3.5, 0.5))
@@ -120,6 +123,53 @@ class OnADaemon(DaemonTest):
             # more than this, or it is broken.
             self.assertGreater(session["found"][FEEDBACK_ROUNDS]["value"],
                                paging["found"][FEEDBACK_ROUNDS]["value"] - 0.3)
+
+    def test_documents_of_a_beir_folder(self):
+        """Queries lie between two topics; which one is meant shows in what is liked."""
+        folder = pathlib.Path(self.folder) / "texts"
+        (folder / "qrels").mkdir(parents=True)
+        random = np.random.default_rng(11)
+        topics = np.linalg.qr(random.standard_normal((16, 16)))[0][:10]
+        rows = np.array([topics[i % 10] + 0.3 * random.standard_normal(16) / 4 for i in range(600)])
+        rows[17] = 0
+        corpus = [json.dumps({"_id": f"d{i}", "text": "text"}) for i in range(600)]
+        queries, qrels = [], ["query-id\tcorpus-id\tscore"]
+        for number in range(10):
+            queries.append(json.dumps({"_id": f"q{number}", "text": "question"}))
+            qrels += [f"q{number}\td{i}\t{1 if i % 10 == number else 0}" for i in range(100)]
+        np.save(folder / "corpus.npy", rows.astype(np.float32))
+        np.save(folder / "queries.npy",
+                (topics + np.roll(topics, 1, axis=0)).astype(np.float32))
+        (folder / "corpus.jsonl").write_text("\n".join(corpus), encoding="utf-8")
+        (folder / "queries.jsonl").write_text("\n".join(queries), encoding="utf-8")
+        (folder / "qrels" / "test.tsv").write_text("\n".join(qrels), encoding="utf-8")
+        report_path = pathlib.Path(self.folder) / "report.json"
+        command = ["/usr/bin/python3", ROOT / "scripts" / "evaluate_sessions.py", folder, "--url",
+                   self.daemon.url, "--limit", "10", "--corpus-vectors", folder / "corpus.npy",
+                   "--query-vectors", folder / "queries.npy", "--resamples", "50"]
+        done = subprocess.run([*command, "--strategies", "rocchio 1/4/0.5 all", "--json",
+                               report_path], capture_output=True, text=True, timeout=200,
+                              check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        part = json.loads(report_path.read_text(encoding="utf-8"))["sets"][0]["test"]
+        self.assertEqual((part["people"], part["best_paging"]), (10, "query"))
+        paging, session = part["rows"]
+        self.assertEqual((session["repeats"], session["way"]), (0, "rocchio 1/4/0.5 all"))
+        self.assertEqual(session["found"][0], paging["found"][0])
+        self.assertGreater(session["gain_of_feedback_rounds"]["value"], 0.3)
+
+        done = subprocess.run([*command, "--strategies", "default", "rocchio 0/1", "--choose",
+                               "--json", report_path], capture_output=True, text=True, timeout=200,
+                              check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        report = json.loads(report_path.read_text(encoding="utf-8"))["sets"][0]
+        self.assertEqual((report["valid"]["people"], report["test"]["people"]), (5, 5))
+        self.assertEqual(len(report["test"]["rows"]), 2)
+
+        done = subprocess.run([*command, "--starts", "mean"], capture_output=True, text=True,
+                              timeout=60, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("none of its first queries: query", done.stderr)
 
     def test_sessions_by_an_adapter_begin_with_what_it_answers(self):
         try:
