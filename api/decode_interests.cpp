@@ -311,10 +311,11 @@ InterestsQuery decode_interests(const Value& value) {
   InterestsQuery query;
   const Object object(value);
   if (!object.ok()) return query;
-  object.refuse_unknown({"user", "history", "components", "vector", "max_components", "min_quota",
-                         "clustering", "represent", "half_life", "smoothing", "blend", "blend_with",
-                         "allocation", "seed", "scope", "merge", "page", "diversity",
-                         "exclude_history"});
+  object.refuse_unknown(
+      {"user",        "history",    "components",     "vector",    "max_components", "min_quota",
+       "quota_power", "clustering", "represent",      "half_life", "smoothing",      "blend",
+       "blend_with",  "allocation", "seed",           "scope",     "merge",          "page",
+       "page_blend",  "diversity",  "exclude_history"});
   const auto user = object.given("user");
   const auto history = object.given("history");
   const auto components = object.given("components");
@@ -343,6 +344,9 @@ InterestsQuery decode_interests(const Value& value) {
   if (const auto quota = object.given("min_quota")) {
     query.min_quota = static_cast<std::uint32_t>(quota->integer_in(0, UINT32_MAX).value_or(0));
   }
+  if (const auto power = object.given("quota_power")) {
+    query.quota_power = power->number_in(0, 10).value_or(1);
+  }
   if (const auto page = object.given("page")) {
     query.page = static_cast<std::uint32_t>(page->integer_in(1, UINT32_MAX).value_or(1));
   }
@@ -355,6 +359,10 @@ InterestsQuery decode_interests(const Value& value) {
     if (components) smoothing->report_format("does not go together with `components`");
   }
   if (const auto blend = object.given("blend")) query.blend = blend->number_in(0, 1).value_or(0);
+  if (const auto blend = object.given("page_blend")) {
+    query.page_blend = blend->number_in(0, 1).value_or(0);
+    if (query.page == 0) blend->report_format("goes together with `page` only");
+  }
   if (const auto seed = object.given("seed")) query.seed = seed->unsigned_integer().value_or(0);
   if (const auto diversity = object.given("diversity")) decode_diversity(*diversity, query);
   if (const auto exclude = object.given("exclude_history")) {

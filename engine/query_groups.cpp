@@ -50,7 +50,7 @@ class GroupsRun {
     std::size_t wanted_max =
         is_plain ? SIZE_MAX : saturating_product(query_.limit, kWantedFactorMax);
     const InterestsQuery* interests = interests_of(request_.query.query);
-    if (interests != nullptr && interests->diversity) {
+    if (interests != nullptr && interests->reads_found()) {
       // More candidates than that are refused.
       wanted_max = std::min(wanted_max, std::max(query_.limit, retrieval::kDiversityCandidatesMax));
     }

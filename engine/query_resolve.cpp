@@ -156,10 +156,12 @@ Result<retrieval::InterestsRequest> QueryRun::resolve_interests(const InterestsQ
   }
   request.max_components = query.max_components;
   request.min_quota = query.min_quota;
+  request.quota_power = query.quota_power;
   request.represent = query.represent;
   request.half_life_seconds = query.half_life_seconds;
   request.blend = query.blend;
   request.blend_with = query.blend_with;
+  request.page_blend = query.page_blend;
   request.allocation = query.allocation;
   request.seed = query.seed;
   request.merge = query.merge;

@@ -197,7 +197,8 @@ Status QueryRun::start() {
 
   const auto* interests = std::get_if<InterestsQuery>(&request_.query);
   const auto* refine = std::get_if<RefineQuery>(&request_.query);
-  const bool keeps_vectors = refine != nullptr || (interests != nullptr && interests->diversity);
+  const bool keeps_vectors =
+      refine != nullptr || (interests != nullptr && interests->reads_found());
   const InterestsQuery* mixture = interests_of(request_.query);
   if (mixture != nullptr && mixture->category_field) {
     scope_.categories_of = [this, mixture](std::span<const std::uint32_t> slots) {

@@ -139,11 +139,13 @@ struct InterestsQuery {
   std::vector<float> vector;
   std::uint32_t max_components = 5;
   std::uint32_t min_quota = 1;
+  double quota_power = 1;
   retrieval::Represent represent = retrieval::Represent::kCentroid;
   std::optional<double> half_life_seconds;
   std::optional<SmoothingInput> smoothing;
   double blend = 0;
   retrieval::BlendWith blend_with = retrieval::BlendWith::kVector;
+  std::optional<double> page_blend;
   retrieval::Allocation allocation = retrieval::Allocation::kProportional;
   std::uint64_t seed = 42;
   retrieval::MergeOrder merge = retrieval::MergeOrder::kInterleave;
@@ -154,6 +156,9 @@ struct InterestsQuery {
   std::optional<retrieval::Diversity> diversity;
   std::optional<PayloadPath> category_field;  ///< Given with a CategoryPenalty.
   bool exclude_history = true;
+
+  /// Whether the vectors of what is found are looked at to choose or to order it.
+  [[nodiscard]] bool reads_found() const { return diversity || page_blend; }
 };
 
 /// query.refine.

@@ -182,6 +182,8 @@ Result<SessionDefinition> SessionRun::define_adapted(const StartSession& request
     for (storage::SessionInterest& interest : definition.interests) {
       // A mean of items has a mean of their biases there.
       if (adapter_->has_item_bias()) interest.vector.back() = 1;
+      // An adapter's vectors are not those that a page's were made beside.
+      interest.page_offset.clear();
     }
     const bool is_of_another = interests->user && adapter.user &&
                                interests->user->to_string() != adapter.user->to_string();

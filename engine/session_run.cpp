@@ -105,9 +105,12 @@ Result<SessionDefinition> SessionRun::define_interests(const InterestsQuery& que
   definition.page = query.page;
   if (query.diversity) {
     definition.page_mmr_lambda = std::get<retrieval::Mmr>(query.diversity->rule).lambda;
+  } else if (query.page_blend) {
+    definition.page_mmr_lambda = 1;
   }
   definition.scope = static_cast<std::uint8_t>(query.scope);
   definition.min_quota = query.min_quota;
+  definition.quota_power = query.quota_power;
   definition.seed = query.seed;
   definition.clusters_version = run_.clusters_ == nullptr ? 0 : run_.clusters_->info.version;
   for (const retrieval::InterestReport& component : components) {
@@ -115,6 +118,7 @@ Result<SessionDefinition> SessionRun::define_interests(const InterestsQuery& que
     interest.cluster = component.cluster;
     interest.weight = component.weight;
     interest.vector = component.vector;
+    interest.page_offset = component.page_offset;
     if (component.medoid) interest.medoid = collection_.slots_.id_of(*component.medoid);
     for (const auto slot : component.items) {
       interest.items.push_back(collection_.slots_.id_of(slot));
@@ -286,9 +290,11 @@ Result<retrieval::SessionRoundRequest> SessionRun::request_of(
     interest.weight = moved[i].weight;
     interest.returned = returned[i];
     interest.vector = moved[i].vector;
+    interest.page_offset = definition.interests[i].page_offset;
   }
   TESSERA_ASSIGN_OR_RETURN(request.component_filters, component_filters(moved.size()));
   request.min_quota = definition.min_quota;
+  request.quota_power = definition.quota_power;
   request.allocation = static_cast<retrieval::Allocation>(definition.allocation);
   request.merge = static_cast<retrieval::MergeOrder>(definition.merge);
   request.page = definition.page;

@@ -23,6 +23,21 @@ std::vector<std::size_t> heaviest_first(const std::vector<double>& weights) {
   return order;
 }
 
+/// weight^power, so that the sum is 1 again. The heaviest stays the heaviest.
+std::vector<double> raised_to(double power, const std::vector<double>& weights) {
+  if (power == 1) return weights;
+  const double largest = *std::max_element(weights.begin(), weights.end());
+  std::vector<double> raised(weights.size(), 0);
+  double sum = 0;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    // A weight of 0 stays it, whatever the power.
+    if (weights[i] > 0) raised[i] = std::pow(weights[i] / largest, power);
+    sum += raised[i];
+  }
+  for (double& weight : raised) weight /= sum;
+  return raised;
+}
+
 /// One draw a seat. The mapping from random bits to a component is our own, because that of
 /// std::discrete_distribution differs between standard libraries.
 std::vector<std::size_t> sample(const std::vector<double>& shares, std::size_t limit,
@@ -82,14 +97,18 @@ std::vector<std::size_t> largest_remainder(const std::vector<double>& weights, s
 }
 
 Shares active_shares(const std::vector<double>& weights, std::size_t limit, std::uint32_t min_quota,
-                     Allocation allocation) {
+                     Allocation allocation, double power) {
+  const std::vector<double> raised =
+      allocation == Allocation::kEqual ? weights : raised_to(power, weights);
+  // By the weights: a power makes ties and parts them.
   const std::vector<std::size_t> order = heaviest_first(weights);
-  Shares shares{std::vector<double>(weights.size(), 0), std::vector<bool>(weights.size(), false)};
+  Shares shares{std::vector<double>(weights.size(), 0), std::vector<bool>(weights.size(), false),
+                std::vector<double>(weights.size(), 0)};
   std::size_t equal_count = weights.size();
   if (min_quota > 0) equal_count = std::min(equal_count, limit / min_quota);
-  double sum = 0;
+  double sum = 0, turn_sum = 0;
   for (std::size_t i = 0; i < order.size(); ++i) {
-    const double weight = weights[order[i]];
+    const double weight = raised[order[i]];
     const bool is_enough = allocation == Allocation::kEqual
                                ? i < equal_count
                                : !is_larger_share(min_quota, static_cast<double>(limit) * weight);
@@ -97,8 +116,11 @@ Shares active_shares(const std::vector<double>& weights, std::size_t limit, std:
     shares.is_active[order[i]] = true;
     shares.share[order[i]] = allocation == Allocation::kEqual ? 1 : weight;
     sum += shares.share[order[i]];
+    shares.turn_share[order[i]] = allocation == Allocation::kEqual ? 1 : weights[order[i]];
+    turn_sum += shares.turn_share[order[i]];
   }
   for (double& share : shares.share) share /= sum;
+  for (double& share : shares.turn_share) share /= turn_sum;
   return shares;
 }
 

@@ -130,6 +130,9 @@ Status check_options(const InterestsRequest& request) {
   const std::string field = std::string(kField) + ".";
   TESSERA_RETURN_IF_ERROR(check_ward(request));
   if (request.max_components == 0) return invalid(field + "max_components", "must be 1 or larger");
+  if (!(request.quota_power >= 0 && request.quota_power <= 10)) {
+    return invalid(field + "quota_power", "must be from 0 to 10");
+  }
   if (request.half_life_seconds &&
       !(*request.half_life_seconds > 0 && std::isfinite(*request.half_life_seconds))) {
     return invalid(field + "half_life", "must be a finite time greater than 0");
@@ -140,7 +143,14 @@ Status check_options(const InterestsRequest& request) {
   if (!(request.blend >= 0 && request.blend <= 1)) {
     return invalid(field + "blend", "must be from 0 to 1");
   }
-  if (request.blend > 0) {
+  const double page_blend = request.page_blend.value_or(0);
+  if (!(page_blend >= 0 && page_blend <= 1)) {
+    return invalid(field + "page_blend", "must be from 0 to 1");
+  }
+  if (request.page_blend && request.page == 0) {
+    return invalid(field + "page_blend", "goes together with `page` only");
+  }
+  if (request.blend > 0 || page_blend > 0) {
     if (request.blend_with == BlendWith::kVector && request.vector.empty() &&
         !request.is_vector_optional) {
       return invalid(field + "blend_with", "\"vector\" needs query.interests.vector");
@@ -165,7 +175,7 @@ Wide blended(const Wide& component, const Wide& person, double blend, Metric met
 /// What every component is pulled towards; nothing where no blend is asked for or possible. Where
 /// the history or the vector is missing the other one stands for it.
 Wide blend_target(const InterestsRequest& request, Metric metric) {
-  if (!(request.blend > 0)) return {};
+  if (!(request.blend > 0 || request.page_blend.value_or(0) > 0)) return {};
   const bool is_by_history = request.blend_with == BlendWith::kHistory || request.vector.empty();
   if (is_by_history && has_own(request)) {
     return history_mean(request, metric);
@@ -178,6 +188,19 @@ std::vector<float> narrowed(const Wide& vector) {
   auto values = narrow(vector);
   TESSERA_ASSERT(values.has_value());
   return std::move(*values);
+}
+
+/// Sets the vectors that the component is searched with and arranged by.
+void blend(const InterestsRequest& request, const Wide& person, Metric metric,
+           InterestReport& component) {
+  const Wide own = widen(component.vector);
+  if (request.blend > 0) component.vector = narrowed(blended(own, person, request.blend, metric));
+  const double page_blend = request.page_blend.value_or(request.blend);
+  if (page_blend == request.blend) return;
+  Wide offset = blended(own, person, page_blend, metric);
+  add_scaled(offset, component.vector, -1);
+  // Beyond the range of float the page goes by the vector of the search.
+  component.page_offset = narrow(offset).value_or(std::vector<float>());
 }
 
 std::vector<InterestGroup> all_groups(const InterestsRequest& request, Metric metric) {
@@ -374,10 +397,7 @@ Result<std::vector<InterestReport>> make_components(const InterestsRequest& requ
   const Wide person = blend_target(request, metric);
   for (std::size_t i = 0; i < components.size(); ++i) {
     components[i].component = static_cast<std::uint32_t>(i);
-    if (!person.empty()) {
-      components[i].vector =
-          narrowed(blended(widen(components[i].vector), person, request.blend, metric));
-    }
+    if (!person.empty()) blend(request, person, metric, components[i]);
     if (request.scope == Scope::kCluster && !components[i].cluster) {
       std::uint32_t nearest = 0;
       index::assign_clusters(*request.clusters,

@@ -11,6 +11,8 @@ namespace tessera::retrieval {
 namespace {
 
 constexpr std::size_t kCandidatesPerHit = 4;
+/// So many vectors are read between two looks at whether to stop.
+constexpr std::size_t kCheckedRows = 256;
 
 Status invalid(const char* member, const std::string& why) {
   return {Code::kInvalidArgument, std::string("query.interests.diversity.") + member + ": " + why};
@@ -23,6 +25,7 @@ double similarity(Metric metric, float score) {
 /// Who is chosen from, and how many.
 struct Choice {
   const std::vector<InterestHit>& candidates;  ///< In the searcher's order.
+  const std::vector<double>& relevance;        ///< Of every candidate.
   std::size_t limit;
   std::span<const std::size_t> turns;  ///< As of diversified_page().
   Searcher& searcher;
@@ -31,6 +34,11 @@ struct Choice {
     return turns.empty() || candidate.component == turns[place];
   }
 };
+
+/// What is no number is less than any.
+bool is_greater(double value, double other) {
+  return value > other || (std::isnan(other) && !std::isnan(value));
+}
 
 /// Takes `limit` candidates one by one, each time the best by `value_of(candidate)` of those whose
 /// turn it is, of equals the first; `taken(candidate)` changes the values of the rest.
@@ -50,7 +58,7 @@ Result<std::vector<std::size_t>> choose(const Choice& choice, const ValueOf& val
     for (std::size_t i = 0; i < left.size(); ++i) {
       if (!choice.may_take(chosen.size(), choice.candidates[left[i]])) continue;
       const double value = value_of(left[i]);
-      if (best < left.size() && !(value > greatest)) continue;
+      if (best < left.size() && !is_greater(value, greatest)) continue;
       greatest = value;
       best = i;
     }
@@ -63,6 +71,11 @@ Result<std::vector<std::size_t>> choose(const Choice& choice, const ValueOf& val
 
 /// Carbonell and Goldstein (1998).
 Result<std::vector<std::size_t>> by_marginal_relevance(const Mmr& rule, const Choice& choice) {
+  if (rule.lambda == 1) {
+    return choose(
+        choice, [&](std::size_t i) { return choice.relevance[i]; },
+        [](std::size_t, const std::vector<std::size_t>&) {});
+  }
   const auto& candidates = choice.candidates;
   Searcher& searcher = choice.searcher;
   const Metric metric = searcher.metric();
@@ -77,7 +90,7 @@ Result<std::vector<std::size_t>> by_marginal_relevance(const Mmr& rule, const Ch
   std::vector<double> redundancy(candidates.size(), -std::numeric_limits<double>::infinity());
   bool is_first = true;
   const auto value_of = [&](std::size_t i) {
-    const double relevance = similarity(metric, candidates[i].hit.score);
+    const double relevance = choice.relevance[i];
     if (is_first) return relevance;
     return rule.lambda * relevance - (1 - rule.lambda) * redundancy[i];
   };
@@ -111,8 +124,7 @@ Result<std::vector<std::size_t>> by_category(const CategoryPenalty& rule, const 
       const auto found = taken_counts.find(category);
       if (found != taken_counts.end()) most = std::max(most, found->second);
     }
-    return similarity(searcher.metric(), candidates[i].hit.score) -
-           rule.lambda * static_cast<double>(most);
+    return choice.relevance[i] - rule.lambda * static_cast<double>(most);
   };
   const auto taken = [&](std::size_t chosen, const std::vector<std::size_t>&) {
     for (const std::string& category : categories[chosen]) ++taken_counts[category];
@@ -125,6 +137,30 @@ Result<std::vector<std::size_t>> by_rule(const Diversity& diversity, const Choic
     return by_marginal_relevance(*mmr, choice);
   }
   return by_category(std::get<CategoryPenalty>(diversity.rule), choice);
+}
+
+std::vector<double> scores_of(const std::vector<InterestHit>& hits, Metric metric) {
+  std::vector<double> scores;
+  scores.reserve(hits.size());
+  for (const InterestHit& hit : hits) scores.push_back(similarity(metric, hit.hit.score));
+  return scores;
+}
+
+/// To the vector of its component.
+Result<std::vector<double>> similarities(const std::vector<InterestHit>& hits,
+                                         std::span<const std::vector<float>> vectors,
+                                         Searcher& searcher) {
+  const Metric metric = searcher.metric();
+  std::vector<double> found;
+  found.reserve(hits.size());
+  for (const InterestHit& hit : hits) {
+    if (found.size() % kCheckedRows == 0) TESSERA_RETURN_IF_ERROR(searcher.check());
+    TESSERA_ASSIGN_OR_RETURN(const auto item, searcher.vector_of(hit.hit.slot));
+    const float apart =
+        index::distance(metric, vectors[hit.component].data(), item.data(), item.size());
+    found.push_back(similarity(metric, index::score_of(metric, apart)));
+  }
+  return found;
 }
 
 void sort_by_score(std::vector<InterestHit>& hits, const Searcher& searcher) {
@@ -152,6 +188,15 @@ Status check_diversity(const Diversity& diversity, std::size_t limit) {
   return {};
 }
 
+Status check_choice(const InterestsRequest& request, std::size_t limit) {
+  if (request.diversity) return check_diversity(*request.diversity, limit);
+  if (request.page_blend && limit > kDiversityCandidatesMax) {
+    return {Code::kInvalidArgument, "query.interests.page_blend: with it limit must be " +
+                                        std::to_string(kDiversityCandidatesMax) + " or smaller"};
+  }
+  return {};
+}
+
 std::size_t candidate_count(const Diversity& diversity, std::size_t limit) {
   if (diversity.candidates > 0) return std::max(limit, diversity.candidates);
   return std::max(limit, std::min(kDiversityCandidatesMax, limit * kCandidatesPerHit));
@@ -161,8 +206,9 @@ Result<std::vector<InterestHit>> diversified(const Diversity& diversity,
                                              std::vector<InterestHit> candidates, std::size_t limit,
                                              Searcher& searcher) {
   sort_by_score(candidates, searcher);
+  const std::vector<double> relevance = scores_of(candidates, searcher.metric());
   TESSERA_ASSIGN_OR_RETURN(const auto chosen,
-                           by_rule(diversity, {candidates, limit, {}, searcher}));
+                           by_rule(diversity, {candidates, relevance, limit, {}, searcher}));
   std::vector<InterestHit> hits;
   hits.reserve(chosen.size());
   for (const std::size_t i : chosen) hits.push_back(candidates[i]);
@@ -172,9 +218,17 @@ Result<std::vector<InterestHit>> diversified(const Diversity& diversity,
 Result<std::vector<InterestHit>> diversified_page(const Diversity& diversity,
                                                   std::vector<InterestHit> hits, std::size_t page,
                                                   std::span<const std::size_t> turns,
+                                                  std::span<const std::vector<float>> vectors,
                                                   Searcher& searcher) {
   sort_by_score(hits, searcher);
-  TESSERA_ASSIGN_OR_RETURN(const auto chosen, by_rule(diversity, {hits, page, turns, searcher}));
+  std::vector<double> relevance;
+  if (vectors.empty()) {
+    relevance = scores_of(hits, searcher.metric());
+  } else {
+    TESSERA_ASSIGN_OR_RETURN(relevance, similarities(hits, vectors, searcher));
+  }
+  TESSERA_ASSIGN_OR_RETURN(const auto chosen,
+                           by_rule(diversity, {hits, relevance, page, turns, searcher}));
   std::vector<InterestHit> ordered;
   ordered.reserve(hits.size());
   std::vector<bool> is_chosen(hits.size(), false);

@@ -7,7 +7,7 @@ namespace tessera::retrieval {
 
 Result<InterestsRun> InterestsRun::begin(const InterestsRequest& request, std::size_t limit,
                                          const SlotSet& excluded, Searcher& searcher) {
-  if (request.diversity) TESSERA_RETURN_IF_ERROR(check_diversity(*request.diversity, limit));
+  TESSERA_RETURN_IF_ERROR(check_choice(request, limit));
   InterestsRun run(request, limit, searcher);
   TESSERA_ASSIGN_OR_RETURN(Mixture mixture, make_mixture(request, limit, excluded, searcher));
   std::vector<std::size_t> quotas;

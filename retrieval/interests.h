@@ -92,10 +92,14 @@ struct InterestsRequest {
 
   std::uint32_t max_components = 5;
   std::uint32_t min_quota = 1;
+  double quota_power = 1;  ///< 0..10: quotas go by weight^power, a page's turns by the weight.
   Represent represent = Represent::kCentroid;
   std::optional<double> half_life_seconds;
   double blend = 0;  ///< 0..1: share of the person's vector in every component.
   BlendWith blend_with = BlendWith::kVector;
+  /// As `blend`, of the vectors by which a page's places are given; absent: by those of the search.
+  /// Only with a page.
+  std::optional<double> page_blend;
   /// Of a stored person, who may have no vector: a blend with it is then one with the history.
   /// Else a blend with a vector that is not there is an error.
   bool is_vector_optional = false;
@@ -135,6 +139,8 @@ struct InterestReport {
   /// Places in the request's history of all its items, ascending.
   std::vector<std::uint32_t> positions;
   std::vector<float> vector;  ///< The vector that was searched with.
+  /// What the one that a page goes by has beyond it; empty: nothing. The same in every round.
+  std::vector<float> page_offset;
 };
 
 struct InterestsResult {

@@ -12,18 +12,29 @@ namespace {
 
 using Lists = std::vector<std::vector<Hit>>;
 
-/// Drops the inactive components at the end of a history's list (they are its lightest), and gives
-/// the others weights that sum to 1 again.
-void apply_shares(Mixture& mixture, bool is_given) {
-  const auto& is_active = mixture.shares.is_active;
-  if (!is_given) {
-    const auto count = static_cast<std::size_t>(
-        std::find(is_active.begin(), is_active.end(), false) - is_active.begin());
-    mixture.interests.resize(count);
-    mixture.component_filters.resize(count);
-    mixture.shares.share.resize(count);
-    mixture.shares.is_active.resize(count);
+/// Drops the inactive components of a history. At least one is active.
+void drop_inactive(Mixture& mixture) {
+  Shares& shares = mixture.shares;
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < mixture.interests.size(); ++i) {
+    if (!shares.is_active[i]) continue;
+    if (count < i) mixture.interests[count] = std::move(mixture.interests[i]);
+    mixture.interests[count].component = static_cast<std::uint32_t>(count);
+    mixture.component_filters[count] = mixture.component_filters[i];
+    shares.share[count] = shares.share[i];
+    shares.turn_share[count] = shares.turn_share[i];
+    ++count;
   }
+  mixture.interests.resize(count);
+  mixture.component_filters.resize(count);
+  shares.share.resize(count);
+  shares.turn_share.resize(count);
+  shares.is_active.assign(count, true);
+}
+
+/// Gives the components that take part weights that sum to 1 again.
+void apply_shares(Mixture& mixture, bool is_given) {
+  if (!is_given) drop_inactive(mixture);
   double sum = 0;
   for (std::size_t i = 0; i < mixture.interests.size(); ++i) {
     if (!mixture.shares.is_active[i]) mixture.interests[i].weight = 0;
@@ -45,7 +56,9 @@ std::vector<std::size_t> turns_of(const Mixture& mixture, const Lists& lists) {
   if (mixture.merge == MergeOrder::kScore) return {};
   std::vector<std::size_t> sizes;
   for (const auto& list : lists) sizes.push_back(list.size());
-  std::vector<std::size_t> turns = interleave(mixture.shares.share, sizes);
+  const Shares& shares = mixture.shares;
+  std::vector<std::size_t> turns =
+      interleave(mixture.page > 0 ? shares.turn_share : shares.share, sizes);
   if (mixture.page > 0 && mixture.page < turns.size()) turns.resize(mixture.page);
   return turns;
 }
@@ -102,14 +115,18 @@ Result<Mixture> make_mixture(const InterestsRequest& request, std::size_t limit,
   }
   // A limit of 0 asks what the person is: everything.
   const std::uint32_t min_quota = limit == 0 ? 0 : request.min_quota;
-  mixture.shares = active_shares(weights, limit, min_quota, request.allocation);
+  mixture.shares =
+      active_shares(weights, limit, min_quota, request.allocation, request.quota_power);
   apply_shares(mixture, is_given);
   const auto quotas = split_quota(mixture.shares, limit, request.allocation, request.seed);
   for (std::size_t i = 0; i < quotas.size(); ++i) mixture.interests[i].quota = quotas[i];
   mixture.person = person_vector(request, searcher.metric());
   mixture.merge = request.merge;
   mixture.page = request.page;
-  if (request.page > 0) mixture.page_rule = request.diversity;
+  if (request.page > 0) {
+    mixture.page_rule = request.diversity;
+    if (!mixture.page_rule && request.page_blend) mixture.page_rule = Diversity{Mmr{1}};
+  }
   mixture.is_within_clusters = request.scope == Scope::kCluster;
   mixture.excluded = excluded;
   if (request.exclude_history) {
@@ -171,12 +188,31 @@ void MixtureRound::merge() {
   own_count_ = hits_.size();
 }
 
+/// Nothing where the page goes by the vectors of the search.
+std::vector<std::vector<float>> MixtureRound::page_vectors() const {
+  const auto& interests = mixture_.interests;
+  if (std::all_of(interests.begin(), interests.end(),
+                  [](const InterestReport& interest) { return interest.page_offset.empty(); })) {
+    return {};
+  }
+  std::vector<std::vector<float>> vectors;
+  vectors.reserve(interests.size());
+  for (const InterestReport& interest : interests) {
+    Wide vector = widen(interest.vector);
+    if (!interest.page_offset.empty()) add_scaled(vector, interest.page_offset, 1);
+    const bool is_sound = searcher_.metric() != Metric::kCosine || make_unit(vector);
+    const auto narrowed = is_sound ? narrow(vector) : std::nullopt;
+    vectors.push_back(narrowed.value_or(interest.vector));
+  }
+  return vectors;
+}
+
 Result<std::vector<InterestHit>> MixtureRound::take() {
   if (!mixture_.page_rule) return std::move(hits_);
   const auto own_end = hits_.begin() + static_cast<std::ptrdiff_t>(own_count_);
   TESSERA_ASSIGN_OR_RETURN(
       const auto own, diversified_page(*mixture_.page_rule, {hits_.begin(), own_end}, mixture_.page,
-                                       turns_, searcher_));
+                                       turns_, page_vectors(), searcher_));
   std::copy(own.begin(), own.end(), hits_.begin());
   return std::move(hits_);
 }

@@ -45,6 +45,7 @@ class MixtureRound {
   static std::vector<Fanout::Lane> lanes_of(const Mixture& mixture,
                                             const std::vector<std::size_t>& quotas);
   void merge();
+  [[nodiscard]] std::vector<std::vector<float>> page_vectors() const;
 
   Mixture& mixture_;
   Searcher& searcher_;

@@ -19,7 +19,7 @@ Mixture single(const std::vector<float>& vector, std::size_t limit, const SlotSe
   interest.vector = vector;
   mixture.interests.push_back(std::move(interest));
   mixture.component_filters = {-1};
-  mixture.shares = {{1.0}, {true}};
+  mixture.shares = {{1.0}, {true}, {1.0}};
   mixture.excluded = excluded;
   return mixture;
 }
@@ -87,9 +87,8 @@ Status check_request(const RefineRequest& request, std::size_t limit, const Sear
   TESSERA_RETURN_IF_ERROR(check_history(request.history, searcher.dim(), "query.refine.history"));
   const auto* interests = std::get_if<InterestsRequest>(&request.query);
   if (interests != nullptr) {
-    if (!interests->diversity) return {};
-    if (interests->page > 0) {
-      return check_diversity(*interests->diversity, round_size(limit, request.rounds));
+    if (!interests->diversity || interests->page > 0) {
+      return check_choice(*interests, limit);
     }
     return {Code::kInvalidArgument,
             "query.refine.query.interests.diversity: in rounds it goes together with `page` only"};
@@ -139,9 +138,11 @@ void RefineRun::begin_strategy(Mixture mixture) {
 
 void RefineRun::begin_adapter(Mixture mixture) {
   const auto* interests = std::get_if<InterestsRequest>(&request_.query);
-  if (interests != nullptr && request_.adapter->has_item_bias()) {
+  for (InterestReport& interest : mixture.interests) {
     // A mean of items has a mean of their biases there.
-    for (InterestReport& interest : mixture.interests) interest.vector.back() = 1;
+    if (interests != nullptr && request_.adapter->has_item_bias()) interest.vector.back() = 1;
+    // An adapter's vectors are not those that a page's were made beside.
+    interest.page_offset.clear();
   }
   const bool has_own = interests != nullptr && request_.history.empty();
   const bool has_first =

@@ -251,11 +251,16 @@ Result<SessionRoundResult> retrieve_session_round(SessionRoundRequest request, S
   Mixture mixture;
   if (request.page_mmr) {
     mixture.page_rule = Diversity{*request.page_mmr};
-    TESSERA_RETURN_IF_ERROR(check_diversity(*mixture.page_rule, request.limit));
+    if (request.limit > kDiversityCandidatesMax) {
+      return Status(Code::kInvalidArgument, "limit: with a page's rule it must be " +
+                                                std::to_string(kDiversityCandidatesMax) +
+                                                " or smaller");
+    }
   }
   std::vector<double> weights;
   for (const InterestReport& interest : request.interests) weights.push_back(interest.weight);
-  mixture.shares = active_shares(weights, request.limit, request.min_quota, request.allocation);
+  mixture.shares = active_shares(weights, request.limit, request.min_quota, request.allocation,
+                                 request.quota_power);
   const auto quotas = split_quota(mixture.shares, request.limit, request.allocation, request.seed);
   mixture.interests = std::move(request.interests);
   for (std::size_t i = 0; i < quotas.size(); ++i) mixture.interests[i].quota = quotas[i];

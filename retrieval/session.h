@@ -69,6 +69,7 @@ struct SessionRoundRequest {
   std::vector<int> component_filters;  ///< One an interest, as Search::component_filter.
   std::size_t limit = 0;
   std::uint32_t min_quota = 0;
+  double quota_power = 1;  ///< As InterestsRequest::quota_power.
   Allocation allocation = Allocation::kProportional;
   MergeOrder merge = MergeOrder::kInterleave;
   std::uint32_t page = 0;       ///< As InterestsRequest::page.

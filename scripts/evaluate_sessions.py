@@ -46,7 +46,7 @@ def main() -> int:
         report = {"settings": vars(arguments), "sets": [
             evaluate(client, source_of(folder, arguments), arguments)
             for folder in arguments.folders]}
-    except (recs.DataError, FormatError, TesseraError) as error:
+    except (recs.DataError, FormatError, TesseraError, OSError) as error:
         print(f"evaluate_sessions: {error}", file=sys.stderr)
         return 1
     if arguments.json:

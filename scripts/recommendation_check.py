@@ -133,7 +133,7 @@ def _difference(oracle: Oracle, want: Answer, found: dict[str, Any], quotas: dic
     item = _wrong_score(oracle, want, found)
     if item is not None:
         return f"another score of {item}"
-    place = first_out_of_order(found, want.shares, want.order, oracle)
+    place = first_out_of_order(found, want.shares, want.order, oracle, want.page_vectors)
     return f"another order from place {place} on" if place else ""
 
 
@@ -162,11 +162,13 @@ def _wrong_score(oracle: Oracle, want: Answer, found: dict[str, Any]) -> int | N
 
 
 def first_out_of_order(found: dict[str, Any], shares: dict[int, float], order: Order,
-                       oracle: Oracle | None = None) -> int:
+                       oracle: Oracle | None = None,
+                       page_vectors: dict[int, np.ndarray] | None = None) -> int:
     """The first place, from 1, that the order does not allow, 0 if there is none. "interleave": by
     turns, each to a component that is furthest behind its share (by cluster); "score": none scores
-    more than the one before. With `mmr`, which needs the oracle: nothing else of whose turn it is
-    was worth more. Behind the page: by score."""
+    more than the one before. With `mmr`, which needs the oracle and the vectors that relevance is
+    nearness to, by cluster: nothing else of whose turn it is was worth more. Behind the page: by
+    score."""
     points, interests = found["points"], found["interests"]
     scores = np.array([point["interest"]["score"] for point in points])
     components = np.array([point["interest"]["component"] for point in points])
@@ -180,16 +182,19 @@ def first_out_of_order(found: dict[str, Any], shares: dict[int, float], order: O
             if behind[component] < behind.max() - SAME_SHARE:
                 return place
             taken[component] += 1
+    ids, relevance = [], {}
+    if order.mmr is not None:
+        ids = [point["id"] for point in points]
+        owners = _owners(found)
+        relevance = {item: oracle.score(item, page_vectors[owners[item]]) for item in ids}
     for place in range(page):
         of_turn = np.arange(place, len(points))
         if order.merge == "interleave":
             of_turn = of_turn[components[place:] == components[place]]
         worth = scores[of_turn]
         if order.mmr is not None:
-            ids = [point["id"] for point in points]
-            worth = oracle.marginal_relevance([ids[at] for at in of_turn],
-                                              dict(zip(ids, scores.tolist(), strict=True)),
-                                              ids[:place], order.mmr)
+            worth = oracle.marginal_relevance([ids[at] for at in of_turn], relevance, ids[:place],
+                                              order.mmr)
         if worth[0] < worth.max() - SAME_SCORE:
             return place + 1
     rising = np.flatnonzero(np.diff(scores[page:]) > SAME_SCORE)

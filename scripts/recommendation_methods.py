@@ -12,8 +12,8 @@ ROUNDS = 5
 RECENT = 5
 
 # One configuration for all data: what to use where nobody can choose on a validation split.
-MIXTURE = {"max_components": 10, "blend": 0.25, "blend_with": "history"}
-FIRST_PAGE = {"page": 20, "diversity": {"mmr": {"lambda": 0.6}}}
+MIXTURE = {"max_components": 10, "blend": 0.4, "blend_with": "history", "quota_power": 1.3}
+FIRST_PAGE = {"page": 20, "page_blend": 0.1, "diversity": {"mmr": {"lambda": 0.6}}}
 DEFAULT_SETTINGS = MIXTURE | FIRST_PAGE
 DEFAULT_SMOOTHING = {"neighbors": 10, "lambda": 0.4}
 
@@ -83,16 +83,20 @@ def _variants() -> list[Method]:
     smoothing = {"smoothing": DEFAULT_SMOOTHING}
     variants = [_interests(f"default, {name}", "variants", DEFAULT_SETTINGS | change)
                 for name, change in (("equal quotas", {"allocation": "equal"}),
+                                     ("quotas by weight", {"quota_power": 1}),
                                      ("quotas >= 5", {"min_quota": 5}),
                                      ("medoids", {"represent": "medoid"}),
                                      ("ward", {"clustering": "ward"}))]
-    variants.append(_interests("ward medoids", "variants", DEFAULT_SETTINGS | ward | {"blend": 0}))
+    variants.append(_interests("ward medoids", "variants", DEFAULT_SETTINGS | ward | {
+        "blend": 0, "page_blend": 0}))
     # How the answer is ordered, without and with smoothing.
     orders: dict[str, dict[str, Any]] = {
-        "turns": {}, "score order": {"merge": "score"}, "page of turns": {"page": 20}}
+        "turns": {}, "score order": {"merge": "score"}, "page of turns": {"page": 20},
+        "page by the blend": {"page": 20, "diversity": FIRST_PAGE["diversity"]},
+        "page by interests": {"page": 20, "page_blend": FIRST_PAGE["page_blend"]}}
     for share in (0.5, 0.7, 0.8):
-        orders[f"page of mmr {_short(share)}"] = {"page": 20,
-                                                  "diversity": {"mmr": {"lambda": share}}}
+        orders[f"page of mmr {_short(share)}"] = FIRST_PAGE | {
+            "diversity": {"mmr": {"lambda": share}}}
     orders["mmr .7 of 400"] = {"diversity": {"mmr": {"lambda": 0.7}}}
     for name, order in orders.items():
         variants.append(_interests(f"default, {name}", "variants", MIXTURE | order))

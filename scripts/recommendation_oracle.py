@@ -32,21 +32,24 @@ class StoredUser:
 @dataclass(frozen=True)
 class Order:
     """How hits follow each other: by turns ("interleave") or by score, the first `page` of them so
-    chosen that each is unlike those before it (`mmr`: lambda), those behind by score."""
+    chosen that each is unlike those before it (`mmr`: lambda; 1: by relevance alone), those behind
+    by score. With a `page_blend` relevance is nearness to the interest so blended."""
     merge: str = "interleave"
     page: int | None = None  # None: all.
     mmr: float | None = None
+    page_blend: float | None = None
 
     @classmethod
     def of(cls, interests: dict[str, Any]) -> "Order":
         merge, page = interests.get("merge", "interleave"), interests.get("page")
         diversity = interests.get("diversity")
+        page_blend = interests.get("page_blend")
         if diversity is None:
-            return cls(merge, page)
+            return cls(merge, page, None if page_blend is None else 1.0, page_blend)
         mmr = diversity.get("mmr")
         if page is None or mmr is None or not set(mmr) <= {"lambda"}:
             raise Unsupported("diversity without a page, or other than mmr by lambda")
-        return cls(merge, page, mmr.get("lambda", 0.5))
+        return cls(merge, page, mmr.get("lambda", 0.5), page_blend)
 
 
 @dataclass
@@ -54,8 +57,9 @@ class Answer:
     ids: list[int]
     quotas: dict[int, int] = field(default_factory=dict)  # By cluster; without those left out.
     scores: dict[int, float] = field(default_factory=dict)  # Of every item in `ids`.
-    shares: dict[int, float] = field(default_factory=dict)  # By cluster, as `quotas`.
+    shares: dict[int, float] = field(default_factory=dict)  # Of the turns, by cluster.
     vectors: dict[int, np.ndarray] = field(default_factory=dict)  # By cluster.
+    page_vectors: dict[int, np.ndarray] = field(default_factory=dict)  # By cluster.
     excluded: set[int] = field(default_factory=set)
     order: Order = Order()
 
@@ -150,17 +154,23 @@ def smoothed(own: list[Group], neighbors: list[list[Group]], share: float) -> li
     return result
 
 
-def active(weights: np.ndarray, limit: int, settings: dict[str, Any]) -> np.ndarray:
-    """Shares of the budget, 0 for components that are left out; `weights` are heaviest first."""
+def active(weights: np.ndarray, limit: int,
+           settings: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Shares of the budget, and of the turns: of a page by the weights themselves. 0 for components
+    that are left out; `weights` are heaviest first and sum to 1."""
     min_quota = settings.get("min_quota", 1)
     if settings.get("allocation", "proportional") == "equal":
         count = min(len(weights), max(1, limit // min_quota) if min_quota else len(weights))
         shares = (np.arange(len(weights)) < count).astype(float)
+        turns = shares
     else:
-        keep = share_place(limit * weights) >= share_place(min_quota)
+        raised = np.where(weights > 0, weights ** settings.get("quota_power", 1), 0)
+        raised /= raised.sum()
+        keep = share_place(limit * raised) >= share_place(min_quota)
         keep[0] = True
-        shares = np.where(keep, weights, 0)
-    return shares / shares.sum()
+        shares = np.where(keep, raised, 0)
+        turns = np.where(keep, weights, 0) if "page" in settings else shares
+    return shares / shares.sum(), turns / turns.sum()
 
 
 class Oracle:
@@ -246,13 +256,20 @@ class Oracle:
         groups.sort(key=lambda group: (-share_place(group.weight), group.cluster))
         groups = groups[:interests.get("max_components", 5)]
         weights = np.array([group.weight for group in groups])
-        vectors = [self._component(group, interests, history, vector) for group in groups]
-        shares = active(weights / weights.sum(), limit, interests)
-        answer, quotas = self._mixture(vectors, shares, limit, excluded | set(history), order)
+        blend = interests.get("blend", 0)
+        page_blend = blend if order.page_blend is None else order.page_blend
+        vectors, page_vectors = (
+            [self._component(group, interests, history, vector, share) for group in groups]
+            for share in (blend, page_blend))
+        shares, turns = active(weights / weights.sum(), limit, interests)
+        answer, quotas = self._mixture(vectors, page_vectors, (shares, turns), limit,
+                                       excluded | set(history), order)
         answer.excluded = excluded | set(history)
         answer.order = order
-        for group, quota, share, own in zip(groups, quotas, shares, vectors, strict=True):
+        for group, quota, share, own, page in zip(groups, quotas, turns, vectors, page_vectors,
+                                                  strict=True):
             if share > 0:
+                answer.page_vectors[group.cluster] = page
                 answer.quotas[group.cluster] = quota
                 answer.shares[group.cluster] = float(share)
                 answer.vectors[group.cluster] = own
@@ -278,7 +295,7 @@ class Oracle:
         return [self._groups(other.history) for other in near if other.history]
 
     def _component(self, group: Group, interests: dict[str, Any], history: list[int],
-                   vector: np.ndarray | None) -> np.ndarray:
+                   vector: np.ndarray | None, blend: float) -> np.ndarray:
         represent = interests.get("represent", "centroid")
         if represent not in ("centroid", "medoid"):
             raise Unsupported(f"represent {represent}")
@@ -287,7 +304,6 @@ class Oracle:
             newest_first = group.items[::-1]
             own = self._vectors[newest_first[int(np.argmax(self._vectors[newest_first] @ own))]]
         own = as_stored(own)
-        blend = interests.get("blend", 0)
         if not blend:
             return own
         towards = vector
@@ -295,12 +311,13 @@ class Oracle:
             towards = unit(self._vectors[history].mean(axis=0))
         return unit(blend * towards + (1 - blend) * own)
 
-    def _mixture(self, vectors: list[np.ndarray], shares: np.ndarray, limit: int,
-                 excluded: set[int], order: Order) -> tuple[Answer, list[int]]:
+    def _mixture(self, vectors: list[np.ndarray], page_vectors: list[np.ndarray],
+                 shares: tuple[np.ndarray, np.ndarray], limit: int, excluded: set[int],
+                 order: Order) -> tuple[Answer, list[int]]:
         """One search a component; an item goes to the component that scores it best, and the
         other one takes its next. A component never needs more than `limit` of its list."""
         limit = min(limit, len(self._items) - int(np.isin(self._items, list(excluded)).sum()))
-        quotas = largest_remainder(shares, limit)
+        quotas = largest_remainder(shares[0], limit)
         found = [self._nearest(vector, limit, excluded) if quota else Answer([])
                  for vector, quota in zip(vectors, quotas, strict=True)]
         position = [0] * len(vectors)
@@ -322,10 +339,13 @@ class Oracle:
         lists = [[item for item in found[component].ids[:position[component]]
                   if owner.get(item) == component] for component in range(len(vectors))]
         scores = {item: found[component].scores[item] for item, component in owner.items()}
-        return Answer(self._ordered(lists, shares, scores, order), {}, scores), quotas
+        relevance = {item: self.score(item, page_vectors[component])
+                     for item, component in owner.items()}
+        return Answer(self._ordered(lists, shares[1], scores, relevance, order), {},
+                      scores), quotas
 
     def _ordered(self, lists: list[list[int]], shares: np.ndarray, scores: dict[int, float],
-                 order: Order) -> list[int]:
+                 relevance: dict[int, float], order: Order) -> list[int]:
         nearest_first = sorted(scores, key=lambda item: (-scores[item], item))
         page = len(scores) if order.page is None else min(order.page, len(scores))
         left: list[list[int]] = [list(found) for found in lists]
@@ -336,18 +356,19 @@ class Oracle:
         for turn in turns[:page]:
             place = 0
             if order.mmr is not None:
-                place = int(np.argmax(self.marginal_relevance(left[turn], scores, ids, order.mmr)))
+                place = int(np.argmax(self.marginal_relevance(left[turn], relevance, ids,
+                                                              order.mmr)))
             ids.append(left[turn].pop(place))
         return ids + [item for item in nearest_first if item not in ids]
 
-    def marginal_relevance(self, items: list[int], scores: dict[int, float], chosen: list[int],
+    def marginal_relevance(self, items: list[int], relevance: dict[int, float], chosen: list[int],
                            share: float) -> np.ndarray:
-        """What each of `items` is worth beside those chosen; the first is worth its score."""
-        relevance = np.array([scores[item] for item in items])
+        """What each of `items` is worth beside those chosen; the first is worth its relevance."""
+        own = np.array([relevance[item] for item in items])
         if not chosen:
-            return relevance
+            return own
         redundancy = (self._vectors[items] @ self._vectors[chosen].T).max(axis=1)
-        return share * relevance - (1 - share) * redundancy
+        return share * own - (1 - share) * redundancy
 
     # ---- rounds ---------------------------------------------------------------------------------
 

@@ -73,6 +73,7 @@ class TextSource:
         self._documents, vectors = beir_daemon.vectors_of(corpus, queries, arguments)
         self._ids = list(corpus)
         self._arguments = arguments
+        self._is_loaded = False
         self.name = beir_data.name_of(folder)
         self.start_names = [TEXT_START]
         row_of = {document: row for row, document in enumerate(self._ids)
@@ -95,7 +96,9 @@ class TextSource:
             people = [people[place] for place in sorted(places)]
         people = _drawn(people, f"{self.name}, {part} queries", arguments)
         collection = f"texts-{self.name}"
-        beir_daemon.load(client, collection, self._ids, self._documents)
+        if not self._is_loaded:
+            beir_daemon.load(client, collection, self._ids, self._documents)
+            self._is_loaded = True
 
         def body(person: recs.Person) -> dict[str, object]:
             return {"query": person.vector.tolist(), "limit": arguments.limit}

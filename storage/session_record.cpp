@@ -39,7 +39,14 @@ constexpr unsigned kHasPerson = 2;
 constexpr unsigned kHasOrigin = 4;
 constexpr unsigned kHasPage = 8;
 constexpr unsigned kHasPageRule = 16;
+constexpr unsigned kHasPageOffsets = 32;
+constexpr unsigned kHasQuotaPower = 64;
+constexpr double kQuotaPowerMax = 10;
 
+bool has_page_offsets(const SessionDefinition& definition) {
+  return std::any_of(definition.interests.begin(), definition.interests.end(),
+                     [](const SessionInterest& interest) { return !interest.page_offset.empty(); });
+}
 bool has_origin(const SessionDefinition& definition) {
   return !definition.person_id.empty() || definition.adapter_version != 0 ||
          definition.adapter_created_at_us != 0;
@@ -240,7 +247,9 @@ std::string encode_session_definition(const SessionDefinition& definition) {
   bytes += static_cast<char>(
       (definition.has_interests ? kHasInterests : 0U) |
       (definition.person.empty() ? 0U : kHasPerson) | (has_origin(definition) ? kHasOrigin : 0U) |
-      (definition.page > 0 ? kHasPage : 0U) | (definition.page_mmr_lambda ? kHasPageRule : 0U));
+      (definition.page > 0 ? kHasPage : 0U) | (definition.page_mmr_lambda ? kHasPageRule : 0U) |
+      (has_page_offsets(definition) ? kHasPageOffsets : 0U) |
+      (definition.quota_power != 1 ? kHasQuotaPower : 0U));
   bytes += static_cast<char>(definition.allocation);
   bytes += static_cast<char>(definition.merge);
   bytes += static_cast<char>(definition.scope);
@@ -262,14 +271,21 @@ std::string encode_session_definition(const SessionDefinition& definition) {
   }
   if (definition.page > 0) put_varint(bytes, definition.page);
   if (definition.page_mmr_lambda) put_float(bytes, *definition.page_mmr_lambda);
+  if (has_page_offsets(definition)) {
+    for (const SessionInterest& interest : definition.interests) {
+      bytes += static_cast<char>(!interest.page_offset.empty());
+      put_floats(bytes, interest.page_offset);
+    }
+  }
+  if (definition.quota_power != 1) put_float(bytes, definition.quota_power);
   return bytes;
 }
 
 std::optional<SessionDefinition> decode_session_definition(std::string_view bytes) {
   Parts parts(bytes);
   SessionDefinition definition;
-  const unsigned flags =
-      parts.byte(kHasInterests | kHasPerson | kHasOrigin | kHasPage | kHasPageRule);
+  const unsigned flags = parts.byte(kHasInterests | kHasPerson | kHasOrigin | kHasPage |
+                                    kHasPageRule | kHasPageOffsets | kHasQuotaPower);
   definition.has_interests = (flags & kHasInterests) != 0;
   definition.allocation = static_cast<std::uint8_t>(parts.byte(UINT8_MAX));
   definition.merge = static_cast<std::uint8_t>(parts.byte(UINT8_MAX));
@@ -302,6 +318,18 @@ std::optional<SessionDefinition> decode_session_definition(std::string_view byte
     const double lambda = parts.number<double>();
     parts.expect(definition.page > 0 && lambda >= 0 && lambda <= 1);
     definition.page_mmr_lambda = lambda;
+  }
+  if ((flags & kHasPageOffsets) != 0) {
+    parts.expect(definition.page_mmr_lambda.has_value());
+    for (SessionInterest& interest : definition.interests) {
+      if (parts.byte(1) == 1) interest.page_offset = parts.floats(dim);
+    }
+    parts.expect(has_page_offsets(definition));
+  }
+  if ((flags & kHasQuotaPower) != 0) {
+    definition.quota_power = parts.number<double>();
+    parts.expect(definition.quota_power >= 0 && definition.quota_power <= kQuotaPowerMax &&
+                 definition.quota_power != 1);
   }
   if (!parts.is_at_end()) return std::nullopt;
   return definition;

@@ -50,6 +50,7 @@ struct SessionInterest {
   std::vector<float> vector;
   std::optional<PointId> medoid;
   std::vector<PointId> items;
+  std::vector<float> page_offset = {};  ///< Of the vector's length, or none; for a page's rule.
 
   friend bool operator==(const SessionInterest&, const SessionInterest&) = default;
 };
@@ -65,6 +66,7 @@ struct SessionDefinition {
   std::optional<double> page_mmr_lambda;  ///< With a page; 0..1.
   std::uint8_t scope = 0;
   std::uint32_t min_quota = 0;
+  double quota_power = 1;  ///< 0..10.
   std::uint64_t seed = 0;
   std::uint64_t clusters_version = 0;      ///< Whose numbers the interests' clusters are.
   std::string user;                        ///< Whose history is left out; empty: nobody's.

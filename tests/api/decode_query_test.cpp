@@ -121,20 +121,23 @@ TEST_CASE("decode interests: the defaults and every setting", "[unit]") {
       "clustering":"global","scope":"global")");
   CHECK(plain.max_components == 5);
   CHECK(plain.min_quota == 1);
+  CHECK(plain.quota_power == 1);
   CHECK(plain.represent == retrieval::Represent::kCentroid);
   CHECK(plain.blend == 0);
   CHECK(plain.allocation == retrieval::Allocation::kProportional);
   CHECK(plain.merge == retrieval::MergeOrder::kInterleave);
   CHECK(plain.page == 0);
+  CHECK_FALSE(plain.page_blend);
   CHECK(plain.exclude_history);
   CHECK(plain.scope == retrieval::Scope::kGlobal);
   CHECK(good_interests(R"("history":[1],"scope":"cluster")").scope == retrieval::Scope::kCluster);
   CHECK_FALSE(plain.half_life_seconds);
   const auto full = good_interests(R"("components":[
       {"vector":[1,0],"weight":0.5,"filter":{"must":{"has_id":[1]}}},{"vector":[0,1]}],
-      "vector":[0.3,0.1],"max_components":256,"min_quota":0,"represent":"medoid","blend":1,
-      "blend_with":"history","allocation":"equal","seed":18446744073709551615,"merge":"score",
-      "page":20,"exclude_history":false,"half_life":"1.5d")");
+      "vector":[0.3,0.1],"max_components":256,"min_quota":0,"quota_power":1.5,
+      "represent":"medoid","blend":1,"blend_with":"history","allocation":"equal",
+      "seed":18446744073709551615,"merge":"score",
+      "page":20,"page_blend":0.25,"exclude_history":false,"half_life":"1.5d")");
   REQUIRE(full.components.size() == 2);
   CHECK(full.components[0].weight == 0.5);
   CHECK(full.components[0].filter->must.size() == 1);
@@ -143,6 +146,7 @@ TEST_CASE("decode interests: the defaults and every setting", "[unit]") {
   CHECK(full.vector == Floats{0.3F, 0.1F});
   CHECK(full.max_components == 256);
   CHECK(full.min_quota == 0);
+  CHECK(full.quota_power == 1.5);
   CHECK(full.represent == retrieval::Represent::kMedoid);
   CHECK(full.blend == 1);
   CHECK(full.blend_with == retrieval::BlendWith::kHistory);
@@ -150,6 +154,7 @@ TEST_CASE("decode interests: the defaults and every setting", "[unit]") {
   CHECK(full.seed == UINT64_MAX);
   CHECK(full.merge == retrieval::MergeOrder::kScore);
   CHECK(full.page == 20);
+  CHECK(full.page_blend == 0.25);
   CHECK_FALSE(full.exclude_history);
   CHECK(full.half_life_seconds == 129'600.0);
 }

@@ -263,8 +263,9 @@ class Interests(SessionTest):
     def test_every_round_is_a_page_of_its_own_also_after_a_restart(self):
         self.create()
         self.train()
-        plain = {"history": [0, 4, 1], "max_components": 3}
-        paged = plain | {"page": 9, "diversity": {"mmr": {"lambda": 0.3}}}
+        plain = {"history": [0, 4, 1], "max_components": 3, "blend": 0.5,
+                 "blend_with": "history", "quota_power": 1.5}
+        paged = plain | {"page": 9, "page_blend": 0.1, "diversity": {"mmr": {"lambda": 0.3}}}
         query = self.client.query("c", {"query": {"interests": paged}, "limit": 20,
                                         "params": {"exact": True}})
         sessions = [self.start({"interests": interests}, limit=20)

@@ -84,6 +84,42 @@ TEST_CASE("shares: components below min_quota are left out, never the heaviest")
   CHECK(active_shares({0.2, 0.8}, 2, 1, Allocation::kProportional).is_active == Flags{false, true});
 }
 
+TEST_CASE("shares: a power sharpens the split, and leaves the turns of a page") {
+  const std::vector<double> weights = {0.5, 0.25, 0.125, 0.125, 0};
+  const auto of = [&](double power, Allocation allocation = Allocation::kProportional) {
+    return active_shares(weights, 1000, 0, allocation, power);
+  };
+  const Shares squared = of(2);
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    CHECK(squared.share[i] == Approx(weights[i] * weights[i] / (0.34375)));
+    CHECK(squared.turn_share[i] == Approx(weights[i]));
+  }
+  CHECK(of(1).share == of(1).turn_share);
+  // What weighs nothing has no share, whatever the power.
+  CHECK(of(0).share == std::vector<double>{0.25, 0.25, 0.25, 0.25, 0});
+  CHECK(of(2, Allocation::kEqual).share == of(1, Allocation::kEqual).share);
+  CHECK(of(2, Allocation::kEqual).turn_share == of(1, Allocation::kEqual).share);
+  // Whose seats are too few is a matter of the sharpened shares.
+  const Shares few = active_shares(weights, 20, 1, Allocation::kProportional, 3);
+  CHECK(few.is_active == std::vector<bool>{true, true, false, false, false});
+  CHECK(few.turn_share[0] == Approx(2.0 / 3));
+  CHECK(sum(few.share) == Approx(1));
+  // The heaviest stays, wherever it is and whatever the power makes of the others.
+  using Flags = std::vector<bool>;
+  const auto one = [](const std::vector<double>& of, double power,
+                      Allocation allocation = Allocation::kProportional) {
+    return active_shares(of, 1, 1, allocation, power).is_active;
+  };
+  CHECK(one({0.1, 0.9}, 0) == Flags{false, true});
+  CHECK(one({0.1, 0.9}, 0, Allocation::kEqual) == Flags{false, true});
+  CHECK(active_shares({0.93, 0.02, 0.05}, 2, 1, Allocation::kEqual, 10).is_active ==
+        Flags{true, false, true});
+  // A tie, of which a power makes none: of equals the first.
+  CHECK(one({0.5 - 2e-10, 0.5 + 2e-10}, 10) == Flags{true, false});
+  // Tiny weights vanish without taking the others with them.
+  CHECK(sum(active_shares({1 - 1e-300, 1e-300}, 10, 0, Allocation::kProportional, 10).share) == 1);
+}
+
 TEST_CASE("quotas: equal and sampled splits") {
   const Shares equal = active_shares({0.7, 0.2, 0.1}, 10, 1, Allocation::kEqual);
   CHECK(split_quota(equal, 10, Allocation::kEqual, 1) == Seats{4, 3, 3});

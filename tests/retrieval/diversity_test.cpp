@@ -1,5 +1,6 @@
 #include "retrieval/diversity.h"
 
+#include <cmath>
 #include <map>
 
 #include <catch2/catch.hpp>
@@ -25,10 +26,12 @@ double similarity(Metric metric, const Vector& a, const Vector& b) {
 }
 
 /// The rule as it is written, with everything computed anew for every choice.
-/// `turns`: the component that each place is for; none: anybody's.
+/// `turns`: the component that each place is for; none: anybody's. `vectors`: what relevance is
+/// nearness to, by component; none: it is the score.
 std::vector<Slot> naive_choice(const Diversity& diversity, std::vector<InterestHit> candidates,
                                std::size_t limit, const FakeSearcher& searcher,
-                               const std::vector<std::size_t>& turns = {}) {
+                               const std::vector<std::size_t>& turns = {},
+                               const std::vector<Vector>& vectors = {}) {
   std::sort(candidates.begin(), candidates.end(),
             [&](const auto& a, const auto& b) { return searcher.precedes(a.hit, b.hit); });
   const Metric metric = searcher.metric();
@@ -40,7 +43,9 @@ std::vector<Slot> naive_choice(const Diversity& diversity, std::vector<InterestH
       const Slot slot = candidate.hit.slot;
       if (std::find(chosen.begin(), chosen.end(), slot) != chosen.end()) continue;
       if (!turns.empty() && candidate.component != turns[chosen.size()]) continue;
-      double value = similarity(metric, candidate.hit.score);
+      double value = vectors.empty()
+                         ? similarity(metric, candidate.hit.score)
+                         : similarity(metric, vectors[candidate.component], searcher.rows()[slot]);
       if (const auto* mmr = std::get_if<Mmr>(&diversity.rule)) {
         if (!chosen.empty()) {
           double nearest = similarity(metric, searcher.rows()[slot], searcher.rows()[chosen[0]]);
@@ -211,7 +216,19 @@ TEST_CASE("diversity: wrong requests name the field, and a stop is obeyed") {
   rounds.query = request;
   CHECK_THAT(retrieve_refined(rounds, 10, {}, searcher).error().message(),
              Contains("diversity.mmr.lambda"));
+  request.diversity.reset();
+  request.page_blend = 1.5;
+  const auto message_of = [&](std::size_t limit) {
+    return retrieve_interests(request, limit, {}, searcher).error().message();
+  };
+  CHECK_THAT(message_of(10), Contains("page_blend: must be from 0 to 1"));
+  request.page_blend = 0.5;
+  CHECK_THAT(message_of(10), Contains("blend_with"));  // There is nothing to blend with.
+  request.page_blend = 0;
+  CHECK_THAT(message_of(kDiversityCandidatesMax + 1), Contains("page_blend: with it limit"));
   request.page = 0;
+  CHECK_THAT(message_of(10), Contains("page_blend: goes together with `page` only"));
+  request.page_blend.reset();
   request.diversity = Diversity{};
   searcher.status = Status(Code::kTimeout, "the deadline has passed");
   CHECK(retrieve_interests(request, 10, {}, searcher).error().code() == Code::kTimeout);
@@ -261,6 +278,71 @@ TEST_CASE("diversity: with a page it chooses the order of the first hits, by tur
     }
   }
   CHECK(differing > 150);
+}
+
+TEST_CASE("diversity: a page may go by interests of another blend than the search") {
+  std::size_t differing = 0;
+  for (unsigned seed = 1; seed <= 200; ++seed) {
+    CAPTURE(seed);
+    std::mt19937_64 random(seed);
+    FakeSearcher searcher = searcher_with_categories(random);
+    // Vectors that no item has: between items some would be equally near by construction.
+    const Rows vectors_of_none = random_rows(random, searcher.metric(), 3, 4);
+    InterestsRequest request;
+    request.components = {{vectors_of_none[0], 2, -1}, {vectors_of_none[1], 1, -1}};
+    request.vector = vectors_of_none[2];
+    request.blend = 0.4;
+    const std::size_t limit = 1 + random() % 60;
+    const auto plain = retrieve_interests(request, limit, {}, searcher).value();
+    std::vector<std::size_t> turns;
+    for (const InterestHit& hit : plain.hits) turns.push_back(hit.component);
+    request.page = static_cast<std::uint32_t>(1 + random() % 30);
+    const bool has_rule = random() % 2 == 0;
+    if (has_rule) request.diversity = random_diversity(random);
+    const double share = static_cast<double>(random() % 5) / 4;
+    request.page_blend = share;
+    const auto result = retrieve_interests(request, limit, {}, searcher).value();
+
+    std::vector<Vector> vectors;
+    for (const GivenComponent& component : request.components) {
+      Vector& vector = vectors.emplace_back();
+      double squares = 0;
+      for (std::size_t d = 0; d < component.vector.size(); ++d) {
+        const double value = share * request.vector[d] + (1 - share) * component.vector[d];
+        vector.push_back(static_cast<float>(value));
+        squares += value * value;
+      }
+      if (searcher.metric() != Metric::kCosine) continue;
+      if (squares == 0) {
+        vector = component.vector;
+        continue;
+      }
+      for (float& value : vector) value = static_cast<float>(value / std::sqrt(squares));
+    }
+    const Diversity rule = has_rule ? *request.diversity : Diversity{Mmr{1}, 0};
+    const auto page = std::min<std::size_t>(request.page, limit);
+    const auto wanted = naive_choice(rule, plain.hits, page, searcher, turns, vectors);
+    const auto found = slots_of(result.hits);
+    REQUIRE(std::vector<Slot>(found.begin(), found.begin() + static_cast<std::ptrdiff_t>(
+                                                                 wanted.size())) == wanted);
+    CHECK(std::is_sorted(
+        result.hits.begin() + static_cast<std::ptrdiff_t>(page), result.hits.end(),
+        [&](const auto& a, const auto& b) { return searcher.precedes(a.hit, b.hit); }));
+    auto same = slots_of(plain.hits), sorted = found;
+    std::sort(same.begin(), same.end());
+    std::sort(sorted.begin(), sorted.end());
+    CHECK(sorted == same);
+    request.page_blend.reset();
+    if (has_rule) {
+      differing += slots_of(retrieve_interests(request, limit, {}, searcher).value().hits) != found;
+    }
+    // Its own blend changes nothing.
+    const auto by_blend = retrieve_interests(request, limit, {}, searcher).value();
+    request.page_blend = request.blend;
+    CHECK(slots_of(retrieve_interests(request, limit, {}, searcher).value().hits) ==
+          slots_of(by_blend.hits));
+  }
+  CHECK(differing > 40);
 }
 
 TEST_CASE("diversity: what comes from the plain query stays behind the page") {
@@ -323,12 +405,15 @@ TEST_CASE("diversity: how a page is arranged does not change the rounds behind i
   for (const Strategy& strategy : strategies) {
     CAPTURE(strategy.index());
     auto request = two_interests(searcher);
+    request.vector = searcher.rows()[7];
+    request.blend = 0.4;
     RefineRequest rounds;
     rounds.rounds = 4;
     rounds.strategy = strategy;
     rounds.query = request;
     const auto plain = retrieve_refined(rounds, 48, {}, searcher).value();
     request.page = 12;
+    request.page_blend = 0;
     request.diversity = Diversity{Mmr{0.2}, 0};
     rounds.query = request;
     const auto paged = retrieve_refined(rounds, 48, {}, searcher).value();

@@ -1,5 +1,7 @@
 #include "retrieval/interests.h"
 
+#include <algorithm>
+#include <cmath>
 #include <map>
 #include <numeric>
 
@@ -76,6 +78,7 @@ InterestsRequest random_request(std::mt19937_64& random, const FakeSearcher& sea
   request.clusters = &clusters;
   request.max_components = static_cast<std::uint32_t>(1 + random() % 6);
   request.min_quota = static_cast<std::uint32_t>(random() % 4);
+  request.quota_power = random() % 2 == 0 ? 1 : static_cast<double>(random() % 5) / 2;
   request.represent = static_cast<Represent>(random() % 3);
   request.allocation = static_cast<Allocation>(random() % 3);
   request.merge = static_cast<MergeOrder>(random() % 2);
@@ -528,5 +531,63 @@ TEST_CASE("interests: behind the first page hits come by score") {
     request.page = 0;
     CHECK(slots_of(scored.hits) ==
           slots_of(retrieve_interests(request, limit, {}, searcher).value().hits));
+  }
+}
+
+TEST_CASE("interests: a page's turns go by the weights, whatever the power of the quotas") {
+  std::mt19937_64 random(21);
+  FakeSearcher searcher(Metric::kCosine, random_rows(random, Metric::kCosine, 300, 4));
+  InterestsRequest request;
+  for (std::size_t i = 0; i < 3; ++i) {
+    request.components.push_back({searcher.rows()[i], std::pow(2.0, 2.0 - i), -1});  // 4, 2, 1
+  }
+  request.page = 7;
+  const auto plain = retrieve_interests(request, 42, {}, searcher).value();
+  request.quota_power = 2;
+  const auto sharpened = retrieve_interests(request, 42, {}, searcher).value();
+  const auto quotas_of = [](const InterestsResult& result) {
+    std::vector<std::size_t> quotas;
+    for (const InterestReport& interest : result.interests) quotas.push_back(interest.quota);
+    return quotas;
+  };
+  CHECK(quotas_of(plain) == std::vector<std::size_t>{24, 12, 6});
+  CHECK(quotas_of(sharpened) == std::vector<std::size_t>{32, 8, 2});
+  for (std::size_t i = 0; i < 7; ++i) {
+    CHECK(sharpened.hits[i].component == plain.hits[i].component);
+  }
+  for (std::size_t i = 0; i < 3; ++i) {
+    CHECK(sharpened.interests[i].weight == plain.interests[i].weight);
+  }
+  // Without a page the turns are those of the quotas.
+  request.page = 0;
+  const auto by_turns = retrieve_interests(request, 42, {}, searcher).value();
+  const auto of_first = std::count_if(by_turns.hits.begin(), by_turns.hits.begin() + 21,
+                                      [](const InterestHit& hit) { return hit.component == 0; });
+  CHECK(of_first == 16);
+  request.quota_power = 10.5;
+  CHECK_THAT(retrieve_interests(request, 42, {}, searcher).error().message(),
+             Catch::Contains("query.interests.quota_power: must be from 0 to 10"));
+}
+
+TEST_CASE("interests: of nearly equal ones that are all too small one is left") {
+  std::mt19937_64 random(22);
+  FakeSearcher searcher(Metric::kCosine, random_rows(random, Metric::kCosine, 50, 4));
+  for (const double apart : {-2e-9, -1e-9, -4e-10, 0.0, 4e-10, 1e-9, 2e-9}) {
+    for (const Allocation allocation : {Allocation::kProportional, Allocation::kSampled}) {
+      CAPTURE(apart, static_cast<int>(allocation));
+      InterestsRequest request;
+      request.clustering = Clustering::kWard;
+      request.history = {{searcher.rows()[1], 1, 1, {}},
+                         {searcher.rows()[2], 2, 1 + apart, {}},
+                         {searcher.rows()[3], 3, 1 + 2 * apart, {}}};
+      request.max_components = 2;
+      request.quota_power = 10;
+      request.allocation = allocation;
+      const auto result = retrieve_interests(request, 1, {}, searcher).value();
+      REQUIRE(result.hits.size() == 1);
+      REQUIRE(result.interests.size() == 1);
+      CHECK(result.interests[0].component == 0);
+      CHECK(result.interests[0].weight == 1);
+    }
   }
 }

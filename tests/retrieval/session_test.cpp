@@ -361,6 +361,10 @@ TEST_CASE("session: the first round is what a query by the same interests finds"
     query.allocation = static_cast<Allocation>(random() % 3);
     query.merge = static_cast<MergeOrder>(random() % 2);
     query.page = static_cast<std::uint32_t>(random() % 20);
+    query.quota_power = static_cast<double>(random() % 5) / 2;
+    query.blend = 0.4;
+    query.blend_with = BlendWith::kHistory;
+    if (query.page > 0 && random() % 2 == 0) query.page_blend = 0.1;
     const std::size_t limit = 1 + random() % 30;
     const auto expected = retrieve_interests(query, limit, SlotSet(), searcher);
     REQUIRE(expected.has_value());
@@ -370,9 +374,11 @@ TEST_CASE("session: the first round is what a query by the same interests finds"
     request.component_filters.assign(request.interests.size(), -1);
     request.limit = limit;
     request.min_quota = query.min_quota;
+    request.quota_power = query.quota_power;
     request.allocation = query.allocation;
     request.merge = query.merge;
     request.page = query.page;
+    if (query.page_blend) request.page_mmr = Mmr{1};
     request.seed = query.seed;
     for (const HistoryItem& item : query.history) request.excluded.add(*item.slot);
     const auto round = retrieve_session_round(std::move(request), searcher);
@@ -384,4 +390,26 @@ TEST_CASE("session: the first round is what a query by the same interests finds"
       CHECK(round->interests[i].returned == expected->interests[i].returned);
     }
   }
+}
+
+TEST_CASE("session: a page goes by the round's vector and what was beyond the first", "[unit]") {
+  FakeSearcher searcher(Metric::kCosine, {{1, 0}, {0.8F, 0.6F}, {0.6F, 0.8F}, {0, 1}});
+  const auto order_of = [&](std::vector<float> vector, std::vector<float> offset) {
+    SessionRoundRequest request;
+    InterestReport& interest = request.interests.emplace_back();
+    interest.weight = 1;
+    interest.vector = std::move(vector);
+    interest.page_offset = std::move(offset);
+    request.component_filters = {-1};
+    request.limit = 4;
+    request.page = 2;
+    request.page_mmr = Mmr{1};
+    return slots_of(retrieve_session_round(std::move(request), searcher).value().hits);
+  };
+  CHECK(order_of({1, 0}, {}) == std::vector<Slot>{0, 1, 2, 3});
+  CHECK(order_of({1, 0}, {-1, 1}) == std::vector<Slot>{3, 2, 0, 1});
+  // The vector has moved, and what the page goes by with it: to (0.1, 0.4).
+  CHECK(order_of({0.8F, 0.6F}, {-0.7F, -0.2F}) == std::vector<Slot>{3, 2, 1, 0});
+  // What cancels out is no direction.
+  CHECK(order_of({1, 0}, {-1, 0}) == std::vector<Slot>{0, 1, 2, 3});
 }

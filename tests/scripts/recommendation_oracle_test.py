@@ -41,9 +41,9 @@ class Parts(unittest.TestCase):
 
     def test_small_shares_are_left_out_but_never_the_heaviest(self):
         weights = np.array([0.9, 0.06, 0.04])
-        np.testing.assert_allclose(active(weights, 20, {}), [0.9375, 0.0625, 0])
-        np.testing.assert_allclose(active(weights, 20, {"min_quota": 50}), [1, 0, 0])
-        np.testing.assert_allclose(active(weights, 20, {"allocation": "equal", "min_quota": 10}),
+        np.testing.assert_allclose(active(weights, 20, {})[0], [0.9375, 0.0625, 0])
+        np.testing.assert_allclose(active(weights, 20, {"min_quota": 50})[0], [1, 0, 0])
+        np.testing.assert_allclose(active(weights, 20, {"allocation": "equal", "min_quota": 10})[0],
                                    [0.5, 0.5, 0])
 
     def test_seats_and_turns_do_not_depend_on_how_weights_were_added_up(self):
@@ -56,8 +56,8 @@ class Parts(unittest.TestCase):
             seats = largest_remainder(weights, limit)
             self.assertEqual(seats, largest_remainder(shaken, limit), (counts, limit))
             self.assertEqual(turns_of(seats, weights), turns_of(seats, shaken))
-            np.testing.assert_array_equal(active(weights, limit, {}) > 0,
-                                          active(shaken, limit, {}) > 0)
+            np.testing.assert_array_equal(active(weights, limit, {})[0] > 0,
+                                          active(shaken, limit, {})[0] > 0)
 
     def test_every_prefix_is_near_the_shares(self):
         shares = np.array([0.5, 0.3, 0.2])
@@ -104,9 +104,9 @@ class Answers(unittest.TestCase):
         # No item that was left out beats the worst hit for the vector that scores it best: the
         # best score of a hit is its own component's, or else it would have gone there.
         groups = sorted(self.oracle._groups(history), key=lambda g: (-g.weight, g.cluster))[:3]
-        settings = {"blend": 0.25, "blend_with": "vector"}
+        settings = {"blend_with": "vector"}
         matrix = np.array([self.oracle._component(group, settings, history,
-                                                  np.eye(8)[0]) for group in groups])
+                                                  np.eye(8)[0], 0.25) for group in groups])
         scores = self.vectors.astype(float) @ matrix.T.astype(np.float32)
         owners = {}
         for item in answer.ids:
@@ -260,6 +260,40 @@ class Comparison(unittest.TestCase):
         self.assertEqual(set(self.want.ids), set(plain))
         self.assertTrue(self.passes(self.found(self.want.ids)))
         self.assertFalse(self.passes(self.found(plain)))
+
+    def test_quotas_by_a_power_and_turns_by_the_weights(self):
+        interests = self.search["query"]["interests"]
+        plain = self.want
+        interests["quota_power"] = 3
+        self.want = self.oracle.answer_one(self.search)
+        self.assertNotEqual(self.want.quotas, plain.quotas)
+        self.assertGreater(max(self.want.quotas.values()), max(plain.quotas.values()))
+        self.assertTrue(self.passes(self.found(self.want.ids)))
+        by_quotas = self.want.shares
+        interests["page"] = 12
+        self.want = self.oracle.answer_one(self.search)
+        self.assertNotEqual(self.want.shares, by_quotas)
+        self.assertTrue(self.passes(self.found(self.want.ids)))
+        self.want.shares = by_quotas
+        self.assertFalse(self.passes(self.found(self.want.ids)))
+
+    def test_a_page_by_interests_of_another_blend(self):
+        interests = self.search["query"]["interests"]
+        interests |= {"blend": 0.6, "blend_with": "history", "page": 12}
+        self.want = self.oracle.answer_one(self.search)
+        plain = self.want.ids
+        for change in ({}, {"diversity": {"mmr": {"lambda": 0.7}}}):
+            interests |= change | {"page_blend": 0}
+            self.want = self.oracle.answer_one(self.search)
+            by_interests = self.want.ids
+            self.assertNotEqual(by_interests[:12], plain[:12])
+            self.assertEqual(set(by_interests), set(plain))
+            self.assertTrue(self.passes(self.found(by_interests)))
+            self.assertFalse(self.passes(self.found(plain)))
+            interests["page_blend"] = 0.6
+            self.assertNotEqual(self.oracle.answer_one(self.search).ids, by_interests)
+        del interests["diversity"]
+        self.assertEqual(self.oracle.answer_one(self.search).ids, plain)
 
     def test_another_score_is_not(self):
         found = self.found(self.want.ids)

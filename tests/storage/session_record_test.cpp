@@ -59,7 +59,11 @@ SessionDefinition random_definition(Random& random) {
   if (random() % 2 == 0) definition.page = 1 + static_cast<std::uint32_t>(random() % 1000);
   if (definition.page > 0 && random() % 2 == 0) {
     definition.page_mmr_lambda = static_cast<double>(random() % 1001) / 1000;
+    for (SessionInterest& interest : definition.interests) {
+      if (random() % 2 == 0) interest.page_offset = random_vector(random, dim);
+    }
   }
+  definition.quota_power = static_cast<double>(random() % 5) / 2;
   if (random() % 2 == 0) definition.person_id = "Zoë/2";
   if (random() % 2 == 0) {
     definition.adapter_version = random() >> (random() % 64);
@@ -200,6 +204,13 @@ TEST_CASE("session record: values that no session has are refused", "[unit]") {
   CHECK(refuses([](SessionDefinition& d) { d.interests[0].vector[1] = NAN; }));
   CHECK(refuses([](SessionDefinition& d) { d.interests[0].weight = -1; }));
   CHECK(refuses([](SessionDefinition& d) { d.person = {1}; }));
+  CHECK(refuses([](SessionDefinition& d) { d.quota_power = 10.5; }));
+  CHECK(refuses([](SessionDefinition& d) { d.quota_power = NAN; }));
+  definition.page = 7;
+  CHECK(refuses([](SessionDefinition& d) { d.interests[0].page_offset = {1, 2}; }));
+  definition.page_mmr_lambda = 0.5;
+  CHECK_FALSE(refuses([](SessionDefinition& d) { d.interests[0].page_offset = {1, 2}; }));
+  CHECK(refuses([](SessionDefinition& d) { d.interests[0].page_offset = {1}; }));
 }
 
 TEST_CASE("session record: a length that memory does not hold is refused unread", "[unit]") {
