@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <catch2/catch.hpp>
 
 #include "fake_searcher.h"
@@ -331,6 +333,29 @@ TEST_CASE("adapted: interests of a history encode the items of their cluster") {
   REQUIRE(plain.has_value());
   CHECK(result->interests[0].vector == plain->interests[0].vector);
   for (const RefineHit& hit : result->hits) CHECK(hit.hit.slot > 0);
+
+  // How a page is arranged changes no later round, and goes by the adapter's scores alone.
+  interests.blend = 0.5;
+  interests.blend_with = BlendWith::kHistory;
+  const auto rounds_of = [&] {
+    request.query = interests;
+    return retrieve_refined(request, 20, {}, searcher).value();
+  };
+  const auto slots = [](const RefineResult& of, bool is_sorted) {
+    std::vector<Slot> found;
+    for (const RefineHit& hit : of.hits) found.push_back(hit.hit.slot);
+    if (is_sorted) std::sort(found.begin(), found.end());
+    return found;
+  };
+  const RefineResult unpaged = rounds_of();
+  interests.page = 10;
+  interests.diversity = Diversity{Mmr{0.3}, 0};
+  const RefineResult paged = rounds_of();
+  CHECK(slots(paged, false) != slots(unpaged, false));
+  CHECK(slots(paged, true) == slots(unpaged, true));
+  CHECK(paged.rounds[1].shift == unpaged.rounds[1].shift);
+  interests.page_blend = 0;
+  CHECK(slots(rounds_of(), false) == slots(paged, false));
 }
 
 TEST_CASE("adapted: what cannot be is refused with the field's name") {
