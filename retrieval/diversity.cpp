@@ -26,6 +26,7 @@ double similarity(Metric metric, float score) {
 struct Choice {
   const std::vector<InterestHit>& candidates;  ///< In the searcher's order.
   const std::vector<double>& relevance;        ///< Of every candidate.
+  std::span<const float> rows;                 ///< Their vectors, if the rule reads_rows().
   std::size_t limit;
   std::span<const std::size_t> turns;  ///< As of diversified_page().
   Searcher& searcher;
@@ -69,6 +70,24 @@ Result<std::vector<std::size_t>> choose(const Choice& choice, const ValueOf& val
   return chosen;
 }
 
+/// Whether the rule compares candidates with each other.
+bool reads_rows(const Diversity& diversity) {
+  const auto* mmr = std::get_if<Mmr>(&diversity.rule);
+  return mmr != nullptr && mmr->lambda < 1;
+}
+
+/// The vectors of the hits, behind each other.
+Result<std::vector<float>> rows_of(const std::vector<InterestHit>& hits, Searcher& searcher) {
+  std::vector<float> rows;
+  rows.reserve(hits.size() * searcher.dim());
+  for (std::size_t i = 0; i < hits.size(); ++i) {
+    if (i % kCheckedRows == 0) TESSERA_RETURN_IF_ERROR(searcher.check());
+    TESSERA_ASSIGN_OR_RETURN(const auto row, searcher.vector_of(hits[i].hit.slot));
+    rows.insert(rows.end(), row.begin(), row.end());
+  }
+  return rows;
+}
+
 /// Carbonell and Goldstein (1998).
 Result<std::vector<std::size_t>> by_marginal_relevance(const Mmr& rule, const Choice& choice) {
   if (rule.lambda == 1) {
@@ -76,18 +95,12 @@ Result<std::vector<std::size_t>> by_marginal_relevance(const Mmr& rule, const Ch
         choice, [&](std::size_t i) { return choice.relevance[i]; },
         [](std::size_t, const std::vector<std::size_t>&) {});
   }
-  const auto& candidates = choice.candidates;
-  Searcher& searcher = choice.searcher;
-  const Metric metric = searcher.metric();
-  const std::size_t dim = searcher.dim();
-  std::vector<float> vectors;
-  vectors.reserve(candidates.size() * dim);
-  for (const InterestHit& candidate : candidates) {
-    TESSERA_ASSIGN_OR_RETURN(const auto vector, searcher.vector_of(candidate.hit.slot));
-    vectors.insert(vectors.end(), vector.begin(), vector.end());
-  }
+  const Metric metric = choice.searcher.metric();
+  const std::size_t dim = choice.searcher.dim();
+  const float* const rows = choice.rows.data();
   // The first is the most similar one, whatever lambda: there is nothing to be unlike yet.
-  std::vector<double> redundancy(candidates.size(), -std::numeric_limits<double>::infinity());
+  std::vector<double> redundancy(choice.candidates.size(),
+                                 -std::numeric_limits<double>::infinity());
   bool is_first = true;
   const auto value_of = [&](std::size_t i) {
     const double relevance = choice.relevance[i];
@@ -97,8 +110,7 @@ Result<std::vector<std::size_t>> by_marginal_relevance(const Mmr& rule, const Ch
   const auto taken = [&](std::size_t chosen, const std::vector<std::size_t>& left) {
     is_first = false;
     for (const std::size_t i : left) {
-      const float apart =
-          index::distance(metric, vectors.data() + chosen * dim, vectors.data() + i * dim, dim);
+      const float apart = index::distance(metric, rows + chosen * dim, rows + i * dim, dim);
       redundancy[i] = std::max(redundancy[i], similarity(metric, index::score_of(metric, apart)));
     }
   };
@@ -147,18 +159,16 @@ std::vector<double> scores_of(const std::vector<InterestHit>& hits, Metric metri
 }
 
 /// To the vector of its component.
-Result<std::vector<double>> similarities(const std::vector<InterestHit>& hits,
-                                         std::span<const std::vector<float>> vectors,
-                                         Searcher& searcher) {
-  const Metric metric = searcher.metric();
+std::vector<double> similarities(const std::vector<InterestHit>& hits, std::span<const float> rows,
+                                 std::span<const std::vector<float>> vectors, Metric metric) {
   std::vector<double> found;
   found.reserve(hits.size());
+  const float* row = rows.data();
   for (const InterestHit& hit : hits) {
-    if (found.size() % kCheckedRows == 0) TESSERA_RETURN_IF_ERROR(searcher.check());
-    TESSERA_ASSIGN_OR_RETURN(const auto item, searcher.vector_of(hit.hit.slot));
-    const float apart =
-        index::distance(metric, vectors[hit.component].data(), item.data(), item.size());
+    const std::vector<float>& vector = vectors[hit.component];
+    const float apart = index::distance(metric, vector.data(), row, vector.size());
     found.push_back(similarity(metric, index::score_of(metric, apart)));
+    row += vector.size();
   }
   return found;
 }
@@ -207,8 +217,12 @@ Result<std::vector<InterestHit>> diversified(const Diversity& diversity,
                                              Searcher& searcher) {
   sort_by_score(candidates, searcher);
   const std::vector<double> relevance = scores_of(candidates, searcher.metric());
+  std::vector<float> rows;
+  if (reads_rows(diversity)) {
+    TESSERA_ASSIGN_OR_RETURN(rows, rows_of(candidates, searcher));
+  }
   TESSERA_ASSIGN_OR_RETURN(const auto chosen,
-                           by_rule(diversity, {candidates, relevance, limit, {}, searcher}));
+                           by_rule(diversity, {candidates, relevance, rows, limit, {}, searcher}));
   std::vector<InterestHit> hits;
   hits.reserve(chosen.size());
   for (const std::size_t i : chosen) hits.push_back(candidates[i]);
@@ -221,14 +235,15 @@ Result<std::vector<InterestHit>> diversified_page(const Diversity& diversity,
                                                   std::span<const std::vector<float>> vectors,
                                                   Searcher& searcher) {
   sort_by_score(hits, searcher);
-  std::vector<double> relevance;
-  if (vectors.empty()) {
-    relevance = scores_of(hits, searcher.metric());
-  } else {
-    TESSERA_ASSIGN_OR_RETURN(relevance, similarities(hits, vectors, searcher));
+  std::vector<float> rows;
+  if (reads_rows(diversity) || !vectors.empty()) {
+    TESSERA_ASSIGN_OR_RETURN(rows, rows_of(hits, searcher));
   }
+  const std::vector<double> relevance = vectors.empty()
+                                            ? scores_of(hits, searcher.metric())
+                                            : similarities(hits, rows, vectors, searcher.metric());
   TESSERA_ASSIGN_OR_RETURN(const auto chosen,
-                           by_rule(diversity, {hits, relevance, page, turns, searcher}));
+                           by_rule(diversity, {hits, relevance, rows, page, turns, searcher}));
   std::vector<InterestHit> ordered;
   ordered.reserve(hits.size());
   std::vector<bool> is_chosen(hits.size(), false);

@@ -74,8 +74,10 @@ Status RoundsRun::begin_round() {
     stage_ = Stage::kDone;
     return {};
   }
+  const std::size_t round_size =
+      plan_.limit / plan_.round_count + (plan_.limit % plan_.round_count != 0);
   const std::size_t left = plan_.limit - result_.hits.size();
-  wanted_count_ = std::min(round_size(plan_.limit, plan_.round_count), left);
+  wanted_count_ = std::min(round_size, left);
   shift_ = mean_shift(mixture_.interests, first_);
   running_.emplace(mixture_, round_quotas(mixture_, wanted_count_, left), searcher_);
   stage_ = Stage::kSearch;

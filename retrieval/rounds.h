@@ -38,11 +38,6 @@ struct RoundPlan {
   bool is_rehearsal = false;
 };
 
-/// Hits of a round, but for the last ones. `round_count` > 0.
-constexpr std::size_t round_size(std::size_t limit, std::uint32_t round_count) {
-  return limit / round_count + (limit % round_count != 0);
-}
-
 /// Rounds of ceil(limit / round_count) hits by the vectors that the interests have and `mover`
 /// gives them. Every interest keeps its quota over all rounds; no slot comes twice. Driven step by
 /// step: advance() first and after each of the others, until is_done(). What it refers to outlives

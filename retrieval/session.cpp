@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "retrieval/diversity.h"
 #include "retrieval/mixture.h"
 #include "retrieval/strategies.h"
 

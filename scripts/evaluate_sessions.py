@@ -108,6 +108,8 @@ def parse_arguments() -> argparse.Namespace:
         if not (arguments.corpus_vectors or arguments.query_vectors):
             arguments.embed = "lsa"
         beir_daemon.check_vector_arguments(parser, arguments)
+    elif arguments.corpus_vectors or arguments.query_vectors or arguments.embed:
+        parser.error("--corpus-vectors, --query-vectors and --embed are for BEIR folders")
     if not 0 < arguments.holdout < 1:
         parser.error("--holdout must be between 0 and 1")
     for name, known in (("starts", known_starts()), ("strategies", list(strategies()))):

@@ -171,6 +171,11 @@ class OnADaemon(DaemonTest):
         self.assertEqual(done.returncode, 1)
         self.assertIn("none of its first queries: query", done.stderr)
 
+        command[2] = ROOT  # No texts there.
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("are for BEIR folders", done.stderr)
+
     def test_sessions_by_an_adapter_begin_with_what_it_answers(self):
         try:
             import torch
