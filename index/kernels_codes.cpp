@@ -188,25 +188,23 @@ HWY_INLINE IntVector fold(IntVector sum) {
 }
 #endif
 
-/// The totals of four sums: transposed within 128 bits, then folded.
-HWY_INLINE void store_totals(IntVector a, IntVector b, IntVector c, IntVector d,
-                             std::int32_t* out) {
+/// Of four sums: in each 128 bits a part of the total of each.
+HWY_INLINE IntVector transpose(IntVector a, IntVector b, IntVector c, IntVector d) {
   const Ints ints;
   const IntVector ab = hn::Add(hn::InterleaveLower(ints, a, b), hn::InterleaveUpper(ints, a, b));
   const IntVector cd = hn::Add(hn::InterleaveLower(ints, c, d), hn::InterleaveUpper(ints, c, d));
   const Longs longs;
   const auto ab_pairs = hn::BitCast(longs, ab);
   const auto cd_pairs = hn::BitCast(longs, cd);
-  const IntVector abcd = hn::Add(hn::BitCast(ints, hn::InterleaveLower(longs, ab_pairs, cd_pairs)),
-                                 hn::BitCast(ints, hn::InterleaveUpper(longs, ab_pairs, cd_pairs)));
-  hn::StoreU(fold(abcd), hn::Full128<std::int32_t>(), out);
+  return hn::Add(hn::BitCast(ints, hn::InterleaveLower(longs, ab_pairs, cd_pairs)),
+                 hn::BitCast(ints, hn::InterleaveUpper(longs, ab_pairs, cd_pairs)));
 }
 
 /// Four rows at once: the query is loaded once for them, and their additions do not wait for each
-/// other.
+/// other. In each 128 bits a part of the sum of each.
 template <class Op>
-HWY_INLINE void four_rows(const typename Op::Query* query, const std::uint8_t* const (&rows)[4],
-                          std::size_t stride, std::int32_t* out) {
+HWY_INLINE IntVector four_sums(const typename Op::Query* query,
+                               const std::uint8_t* const (&rows)[4], std::size_t stride) {
   IntVector sum0 = hn::Zero(Ints()), sum1 = sum0, sum2 = sum0, sum3 = sum0;
   for (std::size_t i = 0; i < stride; i += kStep) {
     const Op op = Op::load(query, i);
@@ -215,7 +213,13 @@ HWY_INLINE void four_rows(const typename Op::Query* query, const std::uint8_t* c
     sum2 = op.add(rows[2] + i, sum2);
     sum3 = op.add(rows[3] + i, sum3);
   }
-  store_totals(sum0, sum1, sum2, sum3, out);
+  return transpose(sum0, sum1, sum2, sum3);
+}
+
+template <class Op>
+HWY_INLINE void four_rows(const typename Op::Query* query, const std::uint8_t* const (&rows)[4],
+                          std::size_t stride, std::int32_t* out) {
+  hn::StoreU(fold(four_sums<Op>(query, rows, stride)), hn::Full128<std::int32_t>(), out);
 }
 
 template <class Op>
@@ -282,16 +286,71 @@ struct Terms {
   const float* norms;
 };
 
+/// The sums of a group.
+struct GroupSums {
+  static constexpr std::size_t kLanes = hn::MaxLanes(Ints());
+  static_assert(kGroup % kLanes == 0);
+  IntVector parts[kGroup / kLanes];
+
+  static HWY_INLINE GroupSums load(const std::int32_t* sums) {
+    GroupSums loaded;
+    for (std::size_t i = 0; i < kGroup; i += kLanes) {
+      loaded.parts[i / kLanes] = hn::LoadU(Ints(), sums + i);
+    }
+    return loaded;
+  }
+};
+
+#if HWY_TARGET <= HWY_AVX3
+/// The totals of four times four_sums(): the 128-bit parts transposed, then added. By way of the
+/// memory it would wait for the stores.
+HWY_INLINE IntVector totals_of(IntVector a, IntVector b, IntVector c, IntVector d) {
+  constexpr int kEven = 0x88, kOdd = 0xDD;
+  const auto add_pairs = [](__m512i low, __m512i high) {
+    return _mm512_add_epi32(_mm512_shuffle_i32x4(low, high, kEven),
+                            _mm512_shuffle_i32x4(low, high, kOdd));
+  };
+  return IntVector{add_pairs(add_pairs(a.raw, b.raw), add_pairs(c.raw, d.raw))};
+}
+HWY_INLINE GroupSums group_sums(const std::int8_t* query, const std::uint8_t* first,
+                                std::size_t stride) {
+  const auto quarter = [&](std::size_t row) {
+    const std::uint8_t* const from = first + row * stride;
+    return four_sums<DotU8>(query, {from, from + stride, from + 2 * stride, from + 3 * stride},
+                            stride);
+  };
+  return {{totals_of(quarter(0), quarter(4), quarter(8), quarter(12))}};
+}
+HWY_INLINE std::uint32_t bits_of(hn::Mask<Floats> mask) {
+  return mask.raw;
+}
+#else
+HWY_INLINE GroupSums group_sums(const std::int8_t* query, const std::uint8_t* first,
+                                std::size_t stride) {
+  std::int32_t sums[kGroup];
+  for (std::size_t row = 0; row < kGroup; row += 4) {
+    const std::uint8_t* const from = first + row * stride;
+    four_rows<DotU8>(query, {from, from + stride, from + 2 * stride, from + 3 * stride}, stride,
+                     sums + row);
+  }
+  return GroupSums::load(sums);
+}
+HWY_INLINE std::uint32_t bits_of(hn::Mask<Floats> mask) {
+  std::uint8_t bytes[8] = {};
+  hn::StoreMaskBits(Floats(), mask, bytes);
+  return bytes[0];
+}
+#endif
+
 /// A bit for each row of a group whose bound is not above query.farthest, or says nothing.
-HWY_INLINE std::uint32_t near_bits(const NearQuery& query, const std::int32_t* sums,
+HWY_INLINE std::uint32_t near_bits(const NearQuery& query, const GroupSums& sums,
                                    const Terms& terms) {
   const Floats floats;
   const Ints ints;
-  constexpr std::size_t kLanes = hn::MaxLanes(Floats());
-  static_assert(kGroup % kLanes == 0);
+  constexpr std::size_t kLanes = GroupSums::kLanes;
   std::uint32_t bits = 0;
   for (std::size_t i = 0; i < kGroup; i += kLanes) {
-    const IntVector sum = hn::Sub(hn::LoadU(ints, sums + i), hn::Set(ints, query.code_offset));
+    const IntVector sum = hn::Sub(sums.parts[i / kLanes], hn::Set(ints, query.code_offset));
     const auto norm = hn::LoadU(floats, terms.norms + i);
     auto bound =
         hn::MulAdd(norm, hn::Set(floats, query.square_factor), hn::Set(floats, query.norm_factor));
@@ -302,17 +361,14 @@ HWY_INLINE std::uint32_t near_bits(const NearQuery& query, const std::int32_t* s
     bound = hn::MulAdd(product, hn::Set(floats, query.product_factor), bound);
     const auto is_far = hn::And(hn::Gt(bound, hn::Set(floats, query.farthest)),
                                 hn::Le(bound, hn::Set(floats, std::numeric_limits<float>::max())));
-    std::uint8_t bytes[8] = {};
-    hn::StoreMaskBits(floats, is_far, bytes);
-    std::uint16_t far_bits = 0;
-    std::memcpy(&far_bits, bytes, sizeof(far_bits));
     constexpr std::uint32_t kAll = (1U << kLanes) - 1;
-    bits |= (~static_cast<std::uint32_t>(far_bits) & kAll) << i;
+    bits |= (~bits_of(is_far) & kAll) << i;
   }
   return bits;
 }
 
-std::size_t near_rows(const NearQuery& query, const NearRows& rows, std::uint32_t* out) {
+std::size_t near_rows(const NearQuery& given, const NearRows& rows, std::uint32_t* out) {
+  const NearQuery query = given;  // Nothing that is written changes it.
   std::size_t count = 0;
   const auto take = [&](std::uint32_t bits, std::size_t first) {
     for (; bits != 0; bits &= bits - 1) {
@@ -320,21 +376,15 @@ std::size_t near_rows(const NearQuery& query, const NearRows& rows, std::uint32_
           static_cast<std::uint32_t>(first) + static_cast<std::uint32_t>(__builtin_ctz(bits));
     }
   };
-  std::int32_t sums[kGroup] = {};
   std::size_t i = 0;
   for (; i + kGroup <= rows.row_count; i += kGroup) {
-    for (std::size_t row = 0; row < kGroup; row += 4) {
-      const std::uint8_t* first = rows.codes + (i + row) * rows.stride;
-      four_rows<DotU8>(
-          query.code,
-          {first, first + rows.stride, first + 2 * rows.stride, first + 3 * rows.stride},
-          rows.stride, sums + row);
-    }
+    const GroupSums sums = group_sums(query.code, rows.codes + i * rows.stride, rows.stride);
     take(near_bits(query, sums, {rows.scales + i, rows.rests + i, rows.norms + i}), i);
   }
   const std::size_t rest = rows.row_count - i;
   if (rest == 0) return count;
   // A group that is not full: what follows its rows is not theirs to read.
+  std::int32_t sums[kGroup] = {};
   float scales[kGroup] = {}, rests[kGroup] = {}, norms[kGroup] = {};
   for (std::size_t row = 0; row < rest; ++row) {
     sums[row] = one_row<DotU8>(query.code, rows.codes + (i + row) * rows.stride, rows.stride);
@@ -342,7 +392,7 @@ std::size_t near_rows(const NearQuery& query, const NearRows& rows, std::uint32_
     rests[row] = rows.rests[i + row];
     norms[row] = rows.norms[i + row];
   }
-  take(near_bits(query, sums, {scales, rests, norms}) & ((1U << rest) - 1), i);
+  take(near_bits(query, GroupSums::load(sums), {scales, rests, norms}) & ((1U << rest) - 1), i);
   return count;
 }
 
