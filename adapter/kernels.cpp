@@ -1,6 +1,7 @@
 #include "adapter/kernels.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <utility>
@@ -29,6 +30,16 @@ constexpr std::size_t kLanes = HWY_LANES(float);
 HWY_INLINE Vector load(const float* from) {
   return hn::LoadU(Tag(), from);
 }
+#if HWY_TARGET <= HWY_AVX2
+HWY_INLINE Vector load_tail(const float* from, std::size_t count, float filler) {
+  const auto mask = hn::FirstN(Tag(), count);
+  return hn::IfThenElse(mask, hn::MaskedLoad(mask, Tag(), from), hn::Set(Tag(), filler));
+}
+HWY_INLINE void store_tail(Vector vector, float* to, std::size_t count) {
+  hn::BlendedStore(vector, hn::FirstN(Tag(), count), Tag(), to);
+}
+#else
+// Elsewhere a masked access may touch what is masked out.
 HWY_INLINE Vector load_tail(const float* from, std::size_t count, float filler) {
   HWY_ALIGN float buffer[kLanes];
   std::fill(buffer, buffer + kLanes, filler);
@@ -40,6 +51,7 @@ HWY_INLINE void store_tail(Vector vector, float* to, std::size_t count) {
   hn::Store(vector, Tag(), buffer);
   std::memcpy(to, buffer, count * sizeof(float));
 }
+#endif
 
 /// values[i] = op(values[i]).
 template <class Op>
@@ -286,7 +298,9 @@ void attend(const AttentionHead& head, Values& scratch) {
 
 constexpr std::size_t kPanelVectors = kPanelWidth / kLanes;
 /// As many rows at once as the sums of a panel find registers.
-constexpr std::size_t kBlockRows = kLanes >= 16 ? 8 : kLanes >= 8 ? 3 : 1;
+constexpr std::size_t kBlockRows = kLanes >= 16 ? 9 : kLanes >= 8 ? 3 : 1;
+/// Sums that are needed so that none waits for itself.
+constexpr std::size_t kSumsMin = 8;
 
 /// f(0) .. f(Count - 1), with numbers that are constants.
 template <std::size_t Count, class Function>
@@ -297,58 +311,92 @@ HWY_INLINE void repeat(Function f) {
   (std::make_index_sequence<Count>());
 }
 
-/// One panel for RowCount rows; the first `width` of its columns are written.
-template <std::size_t RowCount>
-HWY_INLINE void apply_panel(const float* panel, const float* bias, const float* rows,
-                            std::size_t in, float* out, std::size_t out_stride, std::size_t width) {
+/// PanelCount panels from column `first` on for RowCount rows. Only one panel alone may have
+/// columns that are not written, those from linear.out on.
+template <std::size_t RowCount, std::size_t PanelCount>
+void apply_panels(const Linear& linear, std::size_t first, const float* rows, float* out) {
+  constexpr std::size_t kVectors = PanelCount * kPanelVectors;
   const Tag tag;
-  Vector sums[RowCount][kPanelVectors];
+  const std::size_t in = linear.in;
+  const PanelColumn* const panels = linear.panels.data() + first / kPanelWidth * in;
+  Vector sums[RowCount][kVectors];
   repeat<RowCount>([&](auto r) __attribute__((always_inline)) {
-    repeat<kPanelVectors>([&](auto v) __attribute__((always_inline)) {
-      sums[r][v] = load(bias + v * kLanes);
+    repeat<kVectors>([&](auto v) __attribute__((always_inline)) {
+      sums[r][v] = load(linear.bias.data() + first + v * kLanes);
     });
   });
-  for (std::size_t k = 0; k < in; ++k, panel += kPanelWidth) {
-    Vector weights[kPanelVectors];
-    repeat<kPanelVectors>([&](auto v) __attribute__((always_inline)) {
-      weights[v] = load(panel + v * kLanes);
+  for (std::size_t k = 0; k < in; ++k) {
+    Vector weights[kVectors];
+    repeat<kVectors>([&](auto v) __attribute__((always_inline)) {
+      const PanelColumn& column = panels[v / kPanelVectors * in + k];
+      weights[v] = hn::Load(tag, column.values + v % kPanelVectors * kLanes);
     });
     repeat<RowCount>([&](auto r) __attribute__((always_inline)) {
       const Vector x = hn::Set(tag, rows[r * in + k]);
-      repeat<kPanelVectors>([&](auto v) __attribute__((always_inline)) {
+      repeat<kVectors>([&](auto v) __attribute__((always_inline)) {
         sums[r][v] = hn::MulAdd(x, weights[v], sums[r][v]);
       });
     });
   }
+  const std::size_t width = std::min(PanelCount * kPanelWidth, linear.out - first);
   repeat<RowCount>([&](auto r) __attribute__((always_inline)) {
-    float* const to = out + r * out_stride;
-    HWY_ALIGN float buffer[kPanelWidth];
-    float* const target = width == kPanelWidth ? to : buffer;
-    repeat<kPanelVectors>([&](auto v) __attribute__((always_inline)) {
+    float* const to = out + r * linear.out + first;
+    HWY_ALIGN float buffer[PanelCount * kPanelWidth];
+    float* const target = width == PanelCount * kPanelWidth ? to : buffer;
+    repeat<kVectors>([&](auto v) __attribute__((always_inline)) {
       hn::StoreU(sums[r][v], tag, target + v * kLanes);
     });
     if (target == buffer) std::memcpy(to, buffer, width * sizeof(float));
   });
 }
 
-/// A panel for the rows from `row` on: as many at once as RowCount, then half as many, and so on.
-template <std::size_t RowCount>
-HWY_INLINE void apply_panel_to(const Linear& linear, std::size_t first, const float* rows,
-                               std::size_t row, std::size_t row_count, float* out) {
-  const std::size_t width = std::min(kPanelWidth, linear.out - first);
-  for (; row + RowCount <= row_count; row += RowCount) {
-    apply_panel<RowCount>(linear.panels.data() + first * linear.in, linear.bias.data() + first,
-                          rows + row * linear.in, linear.in, out + row * linear.out + first,
-                          linear.out, width);
+/// All panels from column `first` on for RowCount rows: PanelCount at once, then half as many, and
+/// so on.
+template <std::size_t RowCount, std::size_t PanelCount>
+void apply_from(const Linear& linear, std::size_t first, const float* rows, float* out) {
+  for (; first + PanelCount * kPanelWidth <= linear.out; first += PanelCount * kPanelWidth) {
+    apply_panels<RowCount, PanelCount>(linear, first, rows, out);
   }
-  if constexpr (RowCount > 1) {
-    apply_panel_to<RowCount / 2>(linear, first, rows, row, row_count, out);
+  if constexpr (PanelCount > 1) {
+    apply_from<RowCount, PanelCount / 2>(linear, first, rows, out);
+  } else if (first < linear.out) {
+    apply_panels<RowCount, 1>(linear, first, rows, out);
   }
 }
 
+/// The whole product for RowCount rows.
+template <std::size_t RowCount>
+void apply_rows(const Linear& linear, const float* rows, float* out) {
+  constexpr std::size_t kPanels = std::max<std::size_t>(1, kSumsMin / (RowCount * kPanelVectors));
+  apply_from<RowCount, kPanels>(linear, 0, rows, out);
+}
+
+/// At i what is for i + 1 rows.
+template <class Function, class Make>
+constexpr std::array<Function, kBlockRows> by_row_count(Make make) {
+  return [&]<std::size_t... I>(std::index_sequence<I...>) {
+    return std::array<Function, kBlockRows>{make(std::integral_constant<std::size_t, I + 1>())...};
+  }
+  (std::make_index_sequence<kBlockRows>());
+}
+using ApplyRows = void (*)(const Linear& linear, const float* rows, float* out);
+constexpr auto kApplyRows = by_row_count<ApplyRows>([](auto count) { return apply_rows<count>; });
+using ApplyPanel = void (*)(const Linear& linear, std::size_t first, const float* rows, float* out);
+constexpr auto kApplyPanel =
+    by_row_count<ApplyPanel>([](auto count) { return apply_panels<count, 1>; });
+
 void apply(const Linear& linear, const float* rows, std::size_t row_count, float* out) {
+  if (row_count == 0) return;
+  const std::size_t block_count = (row_count + kBlockRows - 1) / kBlockRows;
+  if (block_count == 1) return kApplyRows[row_count - 1](linear, rows, out);
+  // A panel for all rows, so that it stays in the cache. All blocks have about as many rows: one
+  // row by itself would take as long as several.
   for (std::size_t first = 0; first < linear.out; first += kPanelWidth) {
-    apply_panel_to<kBlockRows>(linear, first, rows, 0, row_count, out);
+    for (std::size_t block = 0; block < block_count; ++block) {
+      const std::size_t begin = row_count * block / block_count;
+      const std::size_t count = row_count * (block + 1) / block_count - begin;
+      kApplyPanel[count - 1](linear, first, rows + begin * linear.in, out + begin * linear.out);
+    }
   }
 }
 

@@ -263,12 +263,12 @@ void read_sasrec(Reader& reader, const TensorFile& file, Weights& weights) {
 
 Linear make_linear(std::size_t out, std::size_t in, const Values& weight, Values bias) {
   const std::size_t panel_count = (out + kPanelWidth - 1) / kPanelWidth;
-  Linear linear{out, in, Values(panel_count * in * kPanelWidth, 0), std::move(bias)};
+  Linear linear{out, in, std::vector<PanelColumn>(panel_count * in), std::move(bias)};
   linear.bias.resize(panel_count * kPanelWidth, 0);
   for (std::size_t row = 0; row < out; ++row) {
-    float* const panel = linear.panels.data() + row / kPanelWidth * in * kPanelWidth;
+    PanelColumn* const panel = linear.panels.data() + row / kPanelWidth * in;
     for (std::size_t column = 0; column < in; ++column) {
-      panel[column * kPanelWidth + row % kPanelWidth] = weight[row * in + column];
+      panel[column].values[row % kPanelWidth] = weight[row * in + column];
     }
   }
   return linear;

@@ -20,13 +20,18 @@ using Values = std::vector<float>;
 /// Columns of a panel of Linear.
 inline constexpr std::size_t kPanelWidth = 32;
 
+/// A column of a panel, in cache lines of its own.
+struct alignas(64) PanelColumn {
+  float values[kPanelWidth] = {};
+};
+
 /// y = W x + b. The rows of W (out x in) in panels of kPanelWidth, which the products read in
 /// order: panel p holds, for each column of W, the values of the rows from p * kPanelWidth on. The
 /// last panel and the bias are filled up with zeros.
 struct Linear {
   std::size_t out = 0;
   std::size_t in = 0;
-  Values panels;
+  std::vector<PanelColumn> panels;
   Values bias;
 };
 /// Of a row-major W.
