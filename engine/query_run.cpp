@@ -7,6 +7,15 @@
 #include "index/kernels.h"
 
 namespace tessera::engine {
+namespace {
+
+/// What is said of interests is said of those that the rounds begin with.
+Status in_refine(const Status& status) {
+  if (status.message().rfind("query.interests", 0) != 0) return status;
+  return {status.code(), "query.refine." + status.message()};
+}
+
+}  // namespace
 
 Result<QueryResult> CollectionImpl::query(const QueryRequest& request,
                                           const CancelToken& cancel) const {
@@ -207,7 +216,7 @@ Status QueryRun::start() {
   }
   if (!sources_.empty()) restrict_to_prefetched();
   searcher_.emplace(*field_->vectors, collection_.slots_, scope_, keeps_vectors);
-  if (refine != nullptr) return start_refine(*refine);
+  if (refine != nullptr) return in_refine(start_refine(*refine));
   if (interests != nullptr) return start_interests(*interests);
   return start_vector(std::get<VectorInput>(request_.query));
 }

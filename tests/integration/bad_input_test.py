@@ -82,8 +82,11 @@ class BadInput(DaemonTest):
                 ("components[1]", {"components": [some, {"vector": zeros}]}),
                 ("history[0]", {"history": [zeros]}),
                 ("vector", {"components": [some], "vector": zeros})):
-            self.assertFails(400, f"query.interests.{what}: all values are 0", "POST",
-                             "/collections/d/points/query", {"query": {"interests": interests}})
+            for field, query in (("query", {"interests": interests}),
+                                 ("query.refine.query",
+                                  {"refine": {"query": {"interests": interests}}})):
+                self.assertFails(400, f" {field}.interests.{what}: all values are 0", "POST",
+                                 "/collections/d/points/query", {"query": query})
 
     def test_queries(self):
         def query(status, text, body):
@@ -101,6 +104,11 @@ class BadInput(DaemonTest):
             "components": [{"vector": [1, 2, 3, 4]}], "clustering": "ward"}}})
         query(400, "query.refine.query.interests.diversity", {"query": {"refine": {"query": {
             "interests": {"components": [{"vector": [1, 2, 3, 4]}], "diversity": {"mmr": {}}}}}}})
+        query(400, "query.refine.query.interests.scope", {"query": {"refine": {"query": {
+            "interests": {"components": [{"vector": [1, 2, 3, 4]}], "scope": "cluster"}}}}})
+        query(400, "query.refine.query.interests.page_blend", {"limit": 10001, "query": {
+            "refine": {"query": {"interests": {"components": [{"vector": [1, 2, 3, 4]}],
+                                               "page": 5, "page_blend": 0.1}}}}})
         query(400, "query.interests.diversity.candidates", {"limit": 10001, "query": {"interests": {
             "components": [{"vector": [1, 2, 3, 4]}], "diversity": {"mmr": {}}}}})
         query(400, "Can't have a fusion without prefetches", {"query": {"fusion": "rrf"}})
