@@ -4,6 +4,8 @@
 #include <array>
 #include <cmath>
 #include <cstring>
+#include <limits>
+#include <memory>
 #include <utility>
 
 // This file compiles itself once for each instruction set. SVE has vectors of unknown size, which
@@ -52,6 +54,15 @@ HWY_INLINE void store_tail(Vector vector, float* to, std::size_t count) {
   std::memcpy(to, buffer, count * sizeof(float));
 }
 #endif
+
+/// f(0) .. f(Count - 1), with numbers that are constants.
+template <std::size_t Count, class Function>
+HWY_INLINE void repeat(Function f) {
+  [&]<std::size_t... I>(std::index_sequence<I...>) __attribute__((always_inline)) {
+    (f(std::integral_constant<std::size_t, I>()), ...);
+  }
+  (std::make_index_sequence<Count>());
+}
 
 /// values[i] = op(values[i]).
 template <class Op>
@@ -224,26 +235,6 @@ void score_rows(const AttentionHead& head, const float* query, std::size_t key_c
   }
 }
 
-/// The same of keys that are the columns of `keys`, `width` apart: several vectors of them at once,
-/// so that each value of the query is loaded once.
-void score_columns(const float* keys, std::size_t width, const float* query, std::size_t dim,
-                   std::size_t key_count, float* scores) {
-  constexpr std::size_t kVectors = 4;
-  const Tag tag;
-  for (std::size_t begin = 0; begin < key_count; begin += kVectors * kLanes) {
-    const std::size_t count = std::min(kVectors, (key_count - begin + kLanes - 1) / kLanes);
-    Vector sums[kVectors] = {hn::Zero(tag), hn::Zero(tag), hn::Zero(tag), hn::Zero(tag)};
-    for (std::size_t d = 0; d < dim; ++d) {
-      const Vector x = hn::Set(tag, query[d]);
-      const float* const row = keys + d * width + begin;
-      for (std::size_t v = 0; v < count; ++v) {
-        sums[v] = hn::MulAdd(x, load(row + v * kLanes), sums[v]);
-      }
-    }
-    for (std::size_t v = 0; v < count; ++v) hn::StoreU(sums[v], tag, scores + begin + v * kLanes);
-  }
-}
-
 /// The sum of the value rows by their weights.
 void weigh(const AttentionHead& head, const float* weights, std::size_t count, float* out) {
   const Tag tag;
@@ -268,31 +259,107 @@ void weigh(const AttentionHead& head, const float* weights, std::size_t count, f
   }
 }
 
-void attend(const AttentionHead& head, Values& scratch) {
-  constexpr std::size_t kFewQueries = 4;  // For which turning the keys round does not pay.
-  const std::size_t width = (head.key_count + kLanes - 1) / kLanes * kLanes;
-  const bool has_columns = head.query_count > kFewQueries;
-  scratch.assign(width + (has_columns ? width * head.dim : 0), 0);
+/// One query after the other.
+void attend_rows(const AttentionHead& head, Values& scratch) {
+  scratch.resize(head.key_count);
   float* const scores = scratch.data();
-  float* const columns = scores + width;
-  if (has_columns) {
-    for (std::size_t j = 0; j < head.key_count; ++j) {
-      for (std::size_t d = 0; d < head.dim; ++d) {
-        columns[d * width + j] = head.key[j * head.key_stride + d];
-      }
-    }
-  }
   const auto scale = static_cast<float>(1 / std::sqrt(static_cast<double>(head.dim)));
   for (std::size_t i = 0; i < head.query_count; ++i) {
-    const float* const query = head.query + i * head.query_stride;
     const std::size_t seen = head.key_count - head.query_count + i + 1;
-    if (has_columns) {
-      score_columns(columns, width, query, head.dim, seen, scores);
-    } else {
-      score_rows(head, query, seen, scores);
-    }
+    score_rows(head, head.query + i * head.query_stride, seen, scores);
     softmax(scores, seen, scale);
     weigh(head, scores, seen, head.out + i * head.out_stride);
+  }
+}
+
+/// DimCount dimensions of the sum of the value rows by the lanes' weights, times `part`.
+template <std::size_t DimCount>
+HWY_INLINE void weigh_lanes(const AttentionHead& head, std::size_t first, const float* weights,
+                            std::size_t count, Vector part, float* turned) {
+  const Tag tag;
+  Vector sums[DimCount];
+  repeat<DimCount>([&](auto d) __attribute__((always_inline)) { sums[d] = hn::Zero(tag); });
+  const float* value = head.value + first;
+  for (std::size_t j = 0; j < count; ++j, value += head.key_stride) {
+    const Vector weight = hn::Load(tag, weights + j * kLanes);
+    repeat<DimCount>([&](auto d) __attribute__((always_inline)) {
+      sums[d] = hn::MulAdd(weight, hn::Set(tag, value[d]), sums[d]);
+    });
+  }
+  repeat<DimCount>([&](auto d) __attribute__((always_inline)) {
+    hn::Store(hn::Mul(sums[d], part), tag, turned + (first + d) * kLanes);
+  });
+}
+
+/// A query a lane, from `first` on: nothing is added up or compared across lanes. `weights` has
+/// room for a vector a key, `turned` for one a dimension.
+void attend_lanes(const AttentionHead& head, std::size_t first, float* weights, float* turned) {
+  const Tag tag;
+  const std::size_t count = std::min(kLanes, head.query_count - first);
+  for (std::size_t d = 0; d < head.dim; ++d) {
+    float* const column = turned + d * kLanes;
+    std::size_t lane = 0;
+    for (; lane < count; ++lane) column[lane] = head.query[(first + lane) * head.query_stride + d];
+    for (; lane < kLanes; ++lane) column[lane] = 0;
+  }
+  // The first lane sees so many keys, each lane after it one more.
+  const std::size_t seen_by_all = head.key_count - head.query_count + first + 1;
+  const std::size_t seen = seen_by_all + count - 1;
+  const auto sees = [&](std::size_t key) {
+    const auto least = static_cast<float>(key + 1) - static_cast<float>(seen_by_all);
+    return hn::Ge(hn::Iota(tag, 0.0F), hn::Set(tag, least));
+  };
+  Vector most = hn::Set(tag, std::numeric_limits<float>::lowest());
+  for (std::size_t j = 0; j < seen; ++j) {
+    const float* const key = head.key + j * head.key_stride;
+    // Sums that do not wait for each other.
+    Vector even = hn::Zero(tag), odd = even;
+    std::size_t d = 0;
+    for (; d + 2 <= head.dim; d += 2) {
+      even = hn::MulAdd(hn::Set(tag, key[d]), hn::Load(tag, turned + d * kLanes), even);
+      odd = hn::MulAdd(hn::Set(tag, key[d + 1]), hn::Load(tag, turned + (d + 1) * kLanes), odd);
+    }
+    if (d < head.dim) {
+      even = hn::MulAdd(hn::Set(tag, key[d]), hn::Load(tag, turned + d * kLanes), even);
+    }
+    const Vector score = hn::Add(even, odd);
+    hn::Store(score, tag, weights + j * kLanes);
+    most = hn::Max(most, j < seen_by_all ? score : hn::IfThenElse(sees(j), score, most));
+  }
+  const Vector scale =
+      hn::Set(tag, static_cast<float>(1 / std::sqrt(static_cast<double>(head.dim))));
+  Vector total = hn::Zero(tag);
+  for (std::size_t j = 0; j < seen; ++j) {
+    const Vector score = hn::Load(tag, weights + j * kLanes);
+    Vector weight = hn::Exp(tag, hn::Mul(hn::Sub(score, most), scale));
+    if (j >= seen_by_all) weight = hn::IfThenElseZero(sees(j), weight);
+    total = hn::Add(total, weight);
+    hn::Store(weight, tag, weights + j * kLanes);
+  }
+  const Vector part = hn::Div(hn::Set(tag, 1.0F), total);
+  constexpr std::size_t kDims = 8;  // So many sums do not wait for each other.
+  std::size_t d = 0;
+  for (; d + kDims <= head.dim; d += kDims)
+    weigh_lanes<kDims>(head, d, weights, seen, part, turned);
+  for (; d < head.dim; ++d) weigh_lanes<1>(head, d, weights, seen, part, turned);
+  for (std::size_t lane = 0; lane < count; ++lane) {
+    float* const out = head.out + (first + lane) * head.out_stride;
+    for (d = 0; d < head.dim; ++d) out[d] = turned[d * kLanes + lane];
+  }
+}
+
+void attend(const AttentionHead& head, Values& scratch) {
+  constexpr std::size_t kFewQueries = 4;  // For which turning them round does not pay.
+  if (head.query_count <= kFewQueries) return attend_rows(head, scratch);
+  scratch.resize((head.key_count + head.dim + 1) * kLanes);
+  void* place = scratch.data();
+  std::size_t space = scratch.size() * sizeof(float);
+  constexpr std::size_t kVectorBytes = kLanes * sizeof(float);
+  auto* const weights =
+      static_cast<float*>(std::align(kVectorBytes, space - kVectorBytes, place, space));
+  float* const turned = weights + head.key_count * kLanes;
+  for (std::size_t first = 0; first < head.query_count; first += kLanes) {
+    attend_lanes(head, first, weights, turned);
   }
 }
 
@@ -301,15 +368,6 @@ constexpr std::size_t kPanelVectors = kPanelWidth / kLanes;
 constexpr std::size_t kBlockRows = kLanes >= 16 ? 9 : kLanes >= 8 ? 3 : 1;
 /// Sums that are needed so that none waits for itself.
 constexpr std::size_t kSumsMin = 8;
-
-/// f(0) .. f(Count - 1), with numbers that are constants.
-template <std::size_t Count, class Function>
-HWY_INLINE void repeat(Function f) {
-  [&]<std::size_t... I>(std::index_sequence<I...>) __attribute__((always_inline)) {
-    (f(std::integral_constant<std::size_t, I>()), ...);
-  }
-  (std::make_index_sequence<Count>());
-}
 
 /// PanelCount panels from column `first` on for RowCount rows. Only one panel alone may have
 /// columns that are not written, those from linear.out on.

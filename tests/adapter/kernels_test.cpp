@@ -2,6 +2,7 @@
 
 #include "adapter/kernels.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <random>
@@ -90,6 +91,68 @@ TEST_CASE("adapter kernels: a softmax is that of a loop and touches nothing else
     }
     REQUIRE(wrong == 0);
     REQUIRE(made[count] == values[count]);
+  }
+}
+
+/// Attention of one query, a value after the other.
+std::vector<double> attended(const AttentionHead& head, std::size_t query) {
+  const std::size_t seen = head.key_count - head.query_count + query + 1;
+  std::vector<double> weights;
+  double total = 0;
+  for (std::size_t j = 0; j < seen; ++j) {
+    double product = 0;
+    for (std::size_t d = 0; d < head.dim; ++d) {
+      product += double{head.query[query * head.query_stride + d]} *
+                 double{head.key[j * head.key_stride + d]};
+    }
+    weights.push_back(std::exp(product / std::sqrt(static_cast<double>(head.dim))));
+    total += weights.back();
+  }
+  std::vector<double> out(head.dim, 0);
+  for (std::size_t j = 0; j < seen; ++j) {
+    for (std::size_t d = 0; d < head.dim; ++d) {
+      out[d] += weights[j] / total * double{head.value[j * head.key_stride + d]};
+    }
+  }
+  return out;
+}
+
+/// Values that are not those of loops, and values beside the head's that were touched.
+std::size_t wrong_count(std::size_t dim, std::size_t query_count, std::size_t key_count,
+                        std::mt19937_64& random) {
+  constexpr float kUntouched = 12345;
+  const std::size_t stride = dim + 3;
+  const Values queries = random_values(query_count * stride, random);
+  const Values keys = random_values(key_count * stride, random);
+  const Values values = random_values(key_count * stride, random);
+  Values out(query_count * stride, kUntouched);
+  Values scratch;
+  const AttentionHead head{queries.data(), stride,    query_count, keys.data(), values.data(),
+                           stride,         key_count, dim,         out.data(),  stride};
+  kernels().attend(head, scratch);
+  std::size_t wrong = 0;
+  for (std::size_t i = 0; i < query_count; ++i) {
+    const auto expected = attended(head, i);
+    for (std::size_t d = 0; d < stride; ++d) {
+      const float made = out[i * stride + d];
+      const bool is_right = d < dim ? std::fabs(made - expected[d]) <= 1e-5 : made == kUntouched;
+      if (!is_right) ++wrong;
+    }
+  }
+  return wrong;
+}
+
+TEST_CASE("adapter kernels: attention sees no later key, whatever the shapes") {
+  CAPTURE(kSeed);
+  std::mt19937_64 random(kSeed);
+  for (const std::size_t dim : {1, 7, 8, 16, 21}) {
+    for (std::size_t key_count = 1; key_count <= 50; ++key_count) {
+      for (const std::size_t query_count :
+           {std::size_t{1}, std::min<std::size_t>(5, key_count), (key_count + 1) / 2, key_count}) {
+        CAPTURE(dim, query_count, key_count);
+        REQUIRE(wrong_count(dim, query_count, key_count, random) == 0);
+      }
+    }
   }
 }
 
