@@ -104,7 +104,7 @@ void Adapter::fuse(std::span<const Person* const> persons, Scratch& scratch,
 /// So many that no buffer of a row's widest values is large; one person's history always fits.
 std::size_t Adapter::block_rows() const {
   const std::size_t width = std::max(dim(), weights_.backbone_gru.state.in);
-  return std::clamp(kBlockValuesMax / width, weights_.max_history, kBlockRowsMax);
+  return std::max(weights_.max_history, std::min(kBlockValuesMax / width, kBlockRowsMax));
 }
 
 /// Into scratch.encoded.

@@ -9,7 +9,7 @@ namespace tessera::adapter {
 namespace {
 
 /// Values of the feed-forward layers that are kept at once.
-constexpr std::size_t kInnerValuesMax = 1U << 20;
+constexpr std::size_t kInnerValuesMax = 1U << 15;
 
 std::size_t total(std::span<const std::size_t> counts) {
   return std::accumulate(counts.begin(), counts.end(), std::size_t{0});
