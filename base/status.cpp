@@ -8,22 +8,38 @@ namespace tessera {
 
 const char* code_name(Code code) {
   switch (code) {
-    case Code::kOk: return "ok";
-    case Code::kInvalidArgument: return "invalid_argument";
-    case Code::kBadRequest: return "bad_request";
-    case Code::kFormat: return "format";
-    case Code::kValidation: return "validation";
-    case Code::kNotFound: return "not_found";
-    case Code::kAlreadyExists: return "already_exists";
-    case Code::kForbidden: return "forbidden";
-    case Code::kTimeout: return "timeout";
-    case Code::kCancelled: return "cancelled";
-    case Code::kResourceExhausted: return "resource_exhausted";
-    case Code::kUnavailable: return "unavailable";
-    case Code::kDiskFull: return "disk_full";
-    case Code::kUnimplemented: return "unimplemented";
-    case Code::kCorrupt: return "corrupt";
-    case Code::kInternal: return "internal";
+    case Code::kOk:
+      return "ok";
+    case Code::kInvalidArgument:
+      return "invalid_argument";
+    case Code::kBadRequest:
+      return "bad_request";
+    case Code::kFormat:
+      return "format";
+    case Code::kValidation:
+      return "validation";
+    case Code::kNotFound:
+      return "not_found";
+    case Code::kAlreadyExists:
+      return "already_exists";
+    case Code::kForbidden:
+      return "forbidden";
+    case Code::kTimeout:
+      return "timeout";
+    case Code::kCancelled:
+      return "cancelled";
+    case Code::kResourceExhausted:
+      return "resource_exhausted";
+    case Code::kUnavailable:
+      return "unavailable";
+    case Code::kDiskFull:
+      return "disk_full";
+    case Code::kUnimplemented:
+      return "unimplemented";
+    case Code::kCorrupt:
+      return "corrupt";
+    case Code::kInternal:
+      return "internal";
   }
   return "unknown";
 }
