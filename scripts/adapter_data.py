@@ -6,7 +6,7 @@ import hashlib
 import pathlib
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Iterator
+from typing import Iterator, Sequence
 
 import numpy as np
 from progress import Progress
@@ -32,10 +32,11 @@ class Interactions:
         return sum(len(sequence) for sequence in self.sequences)
 
 
-def from_folder(folder: pathlib.Path) -> Interactions:
-    """train.tsv.gz, valid.tsv.gz, test.tsv.gz (user<TAB>item, in time order), one after another."""
+def from_folder(folder: pathlib.Path, splits: Sequence[str] = SPLITS) -> Interactions:
+    """train.tsv.gz, valid.tsv.gz, test.tsv.gz (user<TAB>item, in time order), one after another;
+    only those of `splits`, in that order."""
     events: dict[str, list[int]] = defaultdict(list)
-    for split in SPLITS:
+    for split in splits:
         path = folder / f"{split}.tsv.gz"
         try:
             with gzip.open(path, "rt", encoding="utf-8") as lines:

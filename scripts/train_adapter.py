@@ -29,7 +29,8 @@ except ImportError:
 
 import adapter_model as model_of
 import safetensors_file
-from adapter_data import DataError, Interactions, Samples, from_daemon, from_folder
+from adapter_data import (SPLITS, DataError, Interactions, Samples, from_daemon,
+                          from_folder)
 from adapter_training import MEASURES, CheckpointError, Judge, Plan, Stage
 from progress import Progress
 from training_memory import keep_freed_memory
@@ -58,7 +59,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.events_from:
         data = from_daemon(client, options.events_from)
     else:
-        data = from_folder(options.folder)
+        data = from_folder(options.folder, [part for part in SPLITS if part in options.parts])
     plan = Plan(**{entry.name: getattr(options, entry.name) for entry in fields(Plan)})
     shape = model_of.Shape(item_count=len(data.item_ids), **{
         entry.name: getattr(options, entry.name) for entry in fields(model_of.Shape)
@@ -155,6 +156,9 @@ def _arguments() -> argparse.Namespace:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=pathlib.Path,
                         help="train.tsv.gz, valid.tsv.gz, test.tsv.gz: user<TAB>item in time order")
+    parser.add_argument("--parts", nargs="+", choices=SPLITS, default=SPLITS,
+                        help="of the folder that are read (all); what people hold beside them "
+                             "stays unknown to the model, for evaluations that hide a part")
     parser.add_argument("--events-from", metavar="COLLECTION",
                         help="instead of a folder: the events of a running daemon's users")
     parser.add_argument("--out", required=True, type=pathlib.Path, help="folder of the results")

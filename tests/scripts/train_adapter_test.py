@@ -251,6 +251,17 @@ class Data(unittest.TestCase):
             self.assertAlmostEqual(loss, 0.5 * np.mean(losses[1]) + 0.25 * np.mean(losses[2]),
                                    places=4)
 
+    def test_only_the_parts_that_are_asked_for_are_read(self):
+        with tempfile.TemporaryDirectory() as name:
+            folder = pathlib.Path(name)
+            write_chains(folder)
+            parts = {part: adapter_data.from_folder(folder, [part]).count
+                     for part in adapter_data.SPLITS}
+            self.assertGreater(min(parts.values()), 0)
+            self.assertEqual(adapter_data.from_folder(folder).count, sum(parts.values()))
+            both = adapter_data.from_folder(folder, ["train", "valid"])
+            self.assertEqual(both.count, parts["train"] + parts["valid"])
+
     def test_a_wrong_line_is_told(self):
         with tempfile.TemporaryDirectory() as name:
             folder = pathlib.Path(name)
