@@ -293,7 +293,7 @@ struct GroupSums {
   IntVector parts[kGroup / kLanes];
 
   static HWY_INLINE GroupSums load(const std::int32_t* sums) {
-    GroupSums loaded;
+    GroupSums loaded = {{hn::Zero(Ints())}};
     for (std::size_t i = 0; i < kGroup; i += kLanes) {
       loaded.parts[i / kLanes] = hn::LoadU(Ints(), sums + i);
     }
