@@ -11,8 +11,6 @@ namespace {
 
 /// Attention weights that are kept at once.
 constexpr std::size_t kScoresMax = 1U << 20;
-/// Values of a buffer that has one row an item of history.
-constexpr std::size_t kBlockValuesMax = 1U << 22;
 
 void append_row(const std::vector<float>& item, std::size_t dim, Values& rows) {
   rows.insert(rows.end(), item.begin(), item.begin() + static_cast<std::ptrdiff_t>(dim));
@@ -52,7 +50,7 @@ Status Adapter::rewrite(const Person& person, const Check& check, Scratch& scrat
     TESSERA_RETURN_IF_ERROR(check());
     const std::size_t rows = std::min(block, person.history_count - begin);
     Values& scores = scratch.scores;
-    scores.resize(rows * count);
+    fit(scores, rows * count);
     multiply_transposed({person.history.data() + begin * dim(), rows, dim(), dim()}, context,
                         scores.data(), count);
     for (std::size_t i = 0; i < rows; ++i) {
@@ -71,6 +69,9 @@ Status Adapter::rewrite(std::span<const Person* const> persons, const Check& che
                         Scratch& scratch) const {
   Values& rows = scratch.rewritten;
   rows.clear();
+  std::size_t row_count = 0;
+  for (const Person* person : persons) row_count += person->history_count;
+  rows.reserve(row_count * dim());
   for (const Person* person : persons) {
     const std::size_t begin = rows.size();
     rows.insert(rows.end(), person->history.begin(), person->history.end());
@@ -85,6 +86,7 @@ void Adapter::fuse(std::span<const Person* const> persons, Scratch& scratch,
                    Values& vectors) const {
   Values& joined = scratch.gathered;
   joined.clear();
+  joined.reserve(persons.size() * 2 * dim());
   for (std::size_t i = 0; i < persons.size(); ++i) {
     const float* const v = vectors.data() + i * dim();
     joined.insert(joined.end(), v, v + dim());
@@ -99,12 +101,6 @@ void Adapter::fuse(std::span<const Person* const> persons, Scratch& scratch,
                            weights_.fuse_norm.weight.data(), weights_.fuse_norm.bias.data(), 1,
                            dim(), weights_.layer_norm_eps);
   }
-}
-
-/// So many that no buffer of a row's widest values is large; one person's history always fits.
-std::size_t Adapter::block_rows() const {
-  const std::size_t width = std::max(dim(), weights_.backbone_gru.state.in);
-  return std::max(weights_.max_history, std::min(kBlockValuesMax / width, kBlockRowsMax));
 }
 
 /// Into scratch.encoded.
@@ -127,12 +123,11 @@ Status Adapter::vectors_of_block(std::span<const Person* const> persons, const C
 Status Adapter::vectors(std::span<const Person* const> persons, const Check& check,
                         Scratch& scratch, Values& out) const {
   out.clear();
-  const std::size_t rows_max = block_rows();
   for (std::size_t begin = 0, end = 0; begin < persons.size(); begin = end) {
     std::size_t rows = 0;
     do {
       rows += persons[end++]->history_count;
-    } while (end < persons.size() && rows + persons[end]->history_count <= rows_max);
+    } while (end < persons.size() && rows + persons[end]->history_count <= kBlockRowsMax);
     TESSERA_RETURN_IF_ERROR(vectors_of_block(persons.subspan(begin, end - begin), check, scratch));
     out.insert(out.end(), scratch.encoded.begin(), scratch.encoded.end());
   }
@@ -149,11 +144,11 @@ void Adapter::remember(Person& person, std::span<const float> vector, Scratch& s
 
 void Adapter::remember(std::span<Person* const> persons, std::span<const float> rows,
                        Scratch& scratch) const {
-  const std::size_t block = block_rows();
-  for (std::size_t begin = 0; begin < persons.size(); begin += block) {
-    const auto some = persons.subspan(begin, std::min(block, persons.size() - begin));
+  for (std::size_t begin = 0; begin < persons.size(); begin += kBlockRowsMax) {
+    const auto some = persons.subspan(begin, std::min(kBlockRowsMax, persons.size() - begin));
     Values& memories = scratch.gathered;
     memories.clear();
+    memories.reserve(some.size() * dim());
     for (const Person* person : some) {
       memories.insert(memories.end(), person->memory.begin(), person->memory.end());
     }
@@ -176,7 +171,7 @@ void Adapter::observe(Person& person, std::span<const std::vector<float>> items,
   rows.clear();
   for (const auto& item : items.first(count)) append_row(item, dim(), rows);
   Values& filtered = scratch.hidden;
-  filtered.resize(count * dim());
+  fit(filtered, count * dim());
   kernels().convolve(weights_.filter_kernel.data(), weights_.context_size, rows.data(), count,
                      dim(), filtered.data());
   apply(weights_.filter_linear, filtered.data(), count, scratch.products);

@@ -22,9 +22,9 @@ struct Person {
   std::size_t vector_count = 0;  ///< Rounds that have had their vector.
 };
 
-/// Items of history that are encoded at once, if one person's are not more: enough to fill the
-/// products, and what is computed on the way stays in the CPU's own cache.
-inline constexpr std::size_t kBlockRowsMax = 128;
+/// Items of history that are encoded at once, if one person's are not more: enough people for the
+/// steps of a GRU, and what is computed on the way stays in the CPU's own cache.
+inline constexpr std::size_t kBlockRowsMax = 512;
 /// What a Scratch holds at most: reached with vectors of 4096 values and histories of 1024 items.
 inline constexpr std::size_t kScratchBytesMax = 288U << 20;
 
@@ -49,9 +49,9 @@ class Adapter {
   [[nodiscard]] Person begin(std::span<const std::vector<float>> items) const;
 
   /// The vectors of the persons' next rounds, as rows of dim() values; the matrix work of many of
-  /// them together, in blocks of about kBlockRowsMax items of history, so that the scratch stays
-  /// below kScratchBytesMax. A vector has the same bits whoever else is there. kInvalidArgument
-  /// when a value leaves the range of float.
+  /// them together, in blocks of at most kBlockRowsMax items of history (or one person), so that
+  /// the scratch stays below kScratchBytesMax. A vector has the same bits whoever else is there.
+  /// kInvalidArgument when a value leaves the range of float.
   Status vectors(std::span<const Person* const> persons, const Check& check, Scratch& scratch,
                  Values& out) const;
   /// The vector that the person's round was searched with: that of vectors(), or one from outside.
@@ -63,7 +63,6 @@ class Adapter {
   void observe(Person& person, std::span<const std::vector<float>> items, Scratch& scratch) const;
 
  private:
-  [[nodiscard]] std::size_t block_rows() const;
   Status vectors_of_block(std::span<const Person* const> persons, const Check& check,
                           Scratch& scratch) const;
   Status rewrite(const Person& person, const Check& check, Scratch& scratch, float* to) const;

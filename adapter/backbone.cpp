@@ -4,12 +4,15 @@
 #include <numeric>
 
 #include "adapter/kernels.h"
+#include "adapter/matrix.h"
 
 namespace tessera::adapter {
 namespace {
 
-/// Values of the feed-forward layers that are kept at once.
+/// Values of the feed-forward layers that are kept at once, so that they stay in the cache; but
+/// never so few rows that reading the weights takes longer than multiplying.
 constexpr std::size_t kInnerValuesMax = 1U << 15;
+constexpr std::size_t kInnerRowsMin = 64;
 
 std::size_t total(std::span<const std::size_t> counts) {
   return std::accumulate(counts.begin(), counts.end(), std::size_t{0});
@@ -98,7 +101,7 @@ class Transformer {
     apply(layer.query, x_.data(), row_count_, scratch_.gathered);
     apply(layer.key_value, x_.data(), row_count_, scratch_.products);
     Values& attended = scratch_.attended;
-    attended.resize(row_count_ * dim_);
+    fit(attended, row_count_ * dim_);
     const std::size_t stride = 2 * dim_;
     std::size_t begin = 0;
     for (const std::size_t count : counts_) {
@@ -116,7 +119,7 @@ class Transformer {
 
   void last_layer(const TransformerLayer& layer, Values& out) {
     const std::size_t user_count = counts_.size();
-    out.resize(user_count * dim_);
+    fit(out, user_count * dim_);
     std::size_t begin = 0;
     for (std::size_t user = 0; user < user_count; ++user) {
       begin += counts_[user];
@@ -126,7 +129,7 @@ class Transformer {
     apply(layer.query, out.data(), user_count, queries);
     apply(layer.key_value, x_.data(), row_count_, scratch_.products);
     Values& attended = scratch_.attended;
-    attended.resize(user_count * dim_);
+    fit(attended, user_count * dim_);
     const std::size_t stride = 2 * dim_;
     begin = 0;
     for (std::size_t user = 0; user < user_count; begin += counts_[user++]) {
@@ -149,7 +152,7 @@ class Transformer {
     apply(layer.output, attended.data(), row_count, projected);
     norm(x, projected, layer.attention_norm, row_count);
     // The inner rows are the widest, so there are few of them at a time.
-    const std::size_t block = std::max<std::size_t>(1, kInnerValuesMax / layer.inner.out);
+    const std::size_t block = std::max(kInnerRowsMin, kInnerValuesMax / layer.inner.out);
     for (std::size_t begin = 0; begin < row_count; begin += block) {
       const std::size_t rows = std::min(block, row_count - begin);
       apply(layer.inner, x.data() + begin * dim_, rows, scratch_.inner);

@@ -7,7 +7,8 @@
 namespace tessera::adapter {
 
 /// One head of causal attention: rows of `dim` values, `stride` apart from each other. The last
-/// query sees all keys, the one before it all but the last, and so on.
+/// query sees all keys, the one before it all but the last, and so on. Values have to be finite:
+/// one that is not may also spoil the queries that do not see it.
 struct AttentionHead {
   const float* query = nullptr;
   std::size_t query_stride = 0;

@@ -26,8 +26,16 @@ void multiply(const MatrixView& a, const MatrixView& b, float* out, std::size_t 
               size(out_stride));
 }
 
+void fit(Values& values, std::size_t size) {
+  if (size > values.capacity()) {
+    values = {};
+    values.reserve(size);
+  }
+  values.resize(size);
+}
+
 void apply(const Linear& linear, const float* rows, std::size_t row_count, Values& out) {
-  out.resize(row_count * linear.out);
+  fit(out, row_count * linear.out);
   kernels().apply(linear, rows, row_count, out.data());
 }
 

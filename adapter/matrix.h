@@ -21,6 +21,9 @@ void multiply_transposed(const MatrixView& a, const MatrixView& b, float* out,
 /// out = a b.
 void multiply(const MatrixView& a, const MatrixView& b, float* out, std::size_t out_stride);
 
+/// Resizes what need not keep its values, and takes no more memory than that.
+void fit(Values& values, std::size_t size);
+
 /// Every row x becomes W x + b, by our own kernel over panels: OpenBLAS would copy the weights into
 /// such an order for every product, and a row's bits would depend on the number of rows.
 void apply(const Linear& linear, const float* rows, std::size_t row_count, Values& out);
