@@ -9,7 +9,8 @@
 namespace tessera::engine {
 namespace {
 
-/// What is said of interests is said of those that the rounds begin with.
+/// What is said of interests is said of those that the rounds begin with. The fields are named
+/// where nothing is known of rounds; this puts the whole path in front, and decides nothing else.
 Status in_refine(const Status& status) {
   if (status.message().rfind("query.interests", 0) != 0) return status;
   return {status.code(), "query.refine." + status.message()};
