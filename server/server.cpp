@@ -107,7 +107,7 @@ struct Server::Impl {
   void start_accepting() {
     asio::co_spawn(
         acceptor.get_executor(), [this] { return accept(); },
-        [this](std::exception_ptr failure) {
+        [this](const std::exception_ptr& failure) {
           log_failure(failure);
           if (failure && !core.is_stopping) start_accepting();
         });

@@ -55,7 +55,7 @@ void Session::start() {
   core_.connections.add(shared_from_this());
   asio::co_spawn(
       socket_.get_executor(), [self = shared_from_this()] { return self->run(); },
-      [self = shared_from_this()](std::exception_ptr failure) { self->end(failure); });
+      [self = shared_from_this()](const std::exception_ptr& failure) { self->end(failure); });
 }
 
 void Session::drain() {

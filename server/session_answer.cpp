@@ -77,8 +77,9 @@ bool Session::answer_now() {
   exchange.cancel.emplace(exchange.begin + Milliseconds(core_.settings.request_timeout_ms));
   exchange.request.cancel = &*exchange.cancel;
   auto response = quick_answer(core_, exchange.request);
-  if (response) exchange.response = *std::move(response);
-  return response.has_value();
+  if (!response) return false;
+  exchange.response = *std::move(response);
+  return true;
 }
 
 asio::awaitable<Session::After> Session::answer_by_worker() {
