@@ -42,9 +42,8 @@ FlagKind flag() {
 
 template <auto Section, auto Member>
 TextKind text() {
-  return {
-      [](const Settings& settings) { return settings.*Section.*Member; },
-      [](Settings& settings, std::string value) { settings.*Section.*Member = std::move(value); }};
+  return {[](const Settings& settings) { return settings.*Section.*Member; },
+          [](Settings& settings, const std::string& value) { settings.*Section.*Member = value; }};
 }
 
 template <auto Section, auto Member>

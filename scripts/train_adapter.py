@@ -59,7 +59,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.events_from:
         data = from_daemon(client, options.events_from)
     else:
-        data = from_folder(options.folder, [part for part in SPLITS if part in options.parts])
+        data = from_folder(options.folder,
+                           [part for part in SPLITS if part in (options.parts or SPLITS)])
     plan = Plan(**{entry.name: getattr(options, entry.name) for entry in fields(Plan)})
     shape = model_of.Shape(item_count=len(data.item_ids), **{
         entry.name: getattr(options, entry.name) for entry in fields(model_of.Shape)
@@ -156,7 +157,7 @@ def _arguments() -> argparse.Namespace:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=pathlib.Path,
                         help="train.tsv.gz, valid.tsv.gz, test.tsv.gz: user<TAB>item in time order")
-    parser.add_argument("--parts", nargs="+", choices=SPLITS, default=SPLITS,
+    parser.add_argument("--parts", nargs="+", choices=SPLITS,
                         help="of the folder that are read (all); what people hold beside them "
                              "stays unknown to the model, for evaluations that hide a part")
     parser.add_argument("--events-from", metavar="COLLECTION",
@@ -178,6 +179,8 @@ def _arguments() -> argparse.Namespace:
     options = parser.parse_args()
     if (options.folder is None) == (options.events_from is None):
         parser.error("give a folder or --events-from COLLECTION")
+    if options.parts and options.events_from:
+        parser.error("--parts are those of a folder")
     if options.upload and not options.collection:
         parser.error("--upload needs --collection")
     _check(parser, options)

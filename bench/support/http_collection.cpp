@@ -32,7 +32,7 @@ std::string connections_text(unsigned count) {
 }
 
 HttpCollection::HttpCollection(const Daemon& daemon, const Workload& workload, const Watch& watch,
-                               std::string name)
+                               const std::string& name)
     : daemon_(daemon), workload_(workload), watch_(watch), path_("/collections/" + name) {}
 
 std::string HttpCollection::call(const std::string& method, const std::string& target,

@@ -29,7 +29,7 @@ std::string connections_text(unsigned count);
 class HttpCollection {
  public:
   HttpCollection(const Daemon& daemon, const Workload& workload, const Watch& watch,
-                 std::string name);
+                 const std::string& name);
 
   void create(const GraphShape& shape, bool is_indexed) const;
   void remove() const;

@@ -274,6 +274,14 @@ class Data(unittest.TestCase):
 
 @unittest.skipIf(torch is None, "PyTorch is not installed (python3-torch)")
 class Training(unittest.TestCase):
+    def test_parts_of_a_daemon_are_refused(self):
+        done = subprocess.run(
+            ["/usr/bin/python3", ROOT / "scripts" / "train_adapter.py", "--events-from", "shop",
+             "--parts", "train", "--out", "unused"],
+            capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("--parts are those of a folder", done.stderr)
+
     def train(self, folder, out, *arguments):
         done = subprocess.run(
             ["/usr/bin/python3", ROOT / "scripts" / "train_adapter.py", folder, "--out", out,
