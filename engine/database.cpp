@@ -110,7 +110,7 @@ class DatabaseImpl final : public Database {
  private:
   Result<std::shared_ptr<CollectionImpl>> load_collection(CatalogEntry entry);
   /// Of the collections that are loaded; what is left of others is removed.
-  Status load_users(std::map<storage::CollectionNumber, CatalogEntry> entries);
+  Status load_users(std::map<storage::CollectionNumber, CatalogEntry>&& entries);
   Status create_users(CollectionImpl& owner);
   /// Everything the store holds of a collection.
   static void remove_records(storage::CollectionNumber number,
@@ -156,7 +156,7 @@ Result<std::shared_ptr<CollectionImpl>> DatabaseImpl::load_collection(CatalogEnt
   return loaded;
 }
 
-Status DatabaseImpl::load_users(std::map<storage::CollectionNumber, CatalogEntry> entries) {
+Status DatabaseImpl::load_users(std::map<storage::CollectionNumber, CatalogEntry>&& entries) {
   for (auto& [number, entry] : entries) {
     std::shared_ptr<CollectionImpl> owner;
     for (const auto& collection : all_collections()) {

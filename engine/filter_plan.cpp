@@ -12,10 +12,10 @@ constexpr double kSequentialShare = 0.3;
 }  // namespace
 
 SlotEstimate CollectionImpl::estimate(const Condition& condition) const {
-  const SlotEstimate unknown{slots_.live(), false};
+  const auto unknown = [this] { return SlotEstimate{slots_.live(), false}; };
   if (const auto* field = std::get_if<FieldCondition>(&condition)) {
-    auto found = indexes_.find_slots(*field);
-    return found ? std::move(*found) : unknown;
+    if (auto found = indexes_.find_slots(*field)) return std::move(*found);
+    return unknown();
   }
   if (const auto* has_id = std::get_if<HasId>(&condition)) {
     SlotEstimate estimate;
@@ -30,7 +30,7 @@ SlotEstimate CollectionImpl::estimate(const Condition& condition) const {
     return {found->second.vectors->slots_with_vector(), true};
   }
   if (const auto* sub = std::get_if<SubFilter>(&condition)) return estimate(sub->filter.front());
-  return unknown;
+  return unknown();
 }
 
 /// Every part narrows a superset of the matches; the result is exact when every part was.
